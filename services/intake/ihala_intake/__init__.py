@@ -1,0 +1,1 @@
+"""Receives intakes from desks and integrators; keeps the vault and the consents."""

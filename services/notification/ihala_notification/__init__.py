@@ -1,0 +1,1 @@
+"""Tells agencies; retries; never decides."""

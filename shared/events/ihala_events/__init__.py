@@ -1,0 +1,1 @@
+"""The published contracts of Ihala: events, topics, codes."""

@@ -1,0 +1,1 @@
+"""What every Ihala service runs on: outbox, inbox, parking, access, telemetry."""
