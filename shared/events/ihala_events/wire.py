@@ -1,0 +1,45 @@
+"""Base shapes of everything that crosses a wire.
+
+What a stranger sends (``Request``) is strict: an unknown field or a wrong type is refused. What our own
+services send each other (``Payload``) may gain fields: a reader ignores those it does not know.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+
+
+def _to_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+def rfc3339(value: datetime) -> str:
+    """An instant as RFC 3339 in UTC, without needless fractions."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_to_utc), PlainSerializer(rfc3339, return_type=str, when_used="json")]
+"""An aware instant; kept and written in UTC."""
+
+
+def _printable(value: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError("control character")
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_printable)]
+"""Text without control characters, NUL among them."""
+
+
+class Request(BaseModel):
+    """A body from outside: strict types, no unknown field, values never shown in an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Payload(BaseModel):
+    """The value of an event: fields may be added in a minor version, never renamed or removed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
