@@ -1,0 +1,68 @@
+"""Kafka and PostgreSQL of this machine as context managers: prepared, started, waited for, stopped.
+
+Used by the tests, which need the two servers without a supervisor. `ihala up` starts the same programs
+under its own.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ihala_local import jars, kafka, postgres
+from ihala_local.ports import new_port
+from ihala_local.processes import Folders, Lifeline, Program, last_lines, start
+
+START_SECONDS = 90
+POLL_SECONDS = 0.1
+
+
+class DidNotStart(Exception):
+    """A server ended or stayed silent; the message ends with the last lines of its log."""
+
+
+@asynccontextmanager
+async def embedded_kafka(folder: Path) -> AsyncIterator[str]:
+    """The address of a broker of our own, with its data below the folder."""
+    lock = jars.read_lock()
+    cache = jars.folder_of(lock)
+    await asyncio.to_thread(jars.fetch_missing, lock, cache, lambda _bytes: None)
+    port = new_port(set())
+    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache, kafka.Compilation.QUICK)
+    await asyncio.to_thread(kafka.prepare, node)
+    async with running(kafka.program(node), folder, lambda: kafka.answers(node.bootstrap)):
+        yield node.bootstrap
+
+
+@asynccontextmanager
+async def embedded_postgres(folder: Path) -> AsyncIterator[str]:
+    """The superuser's DSN of a server of our own, with its data below the folder."""
+    server = postgres.PostgresServer(folder, new_port(set()), secrets.token_urlsafe(24))
+    placement = await asyncio.to_thread(postgres.prepare, server)
+    async with running(postgres.program(server, placement), folder, lambda: postgres.answers(server.dsn())):
+        yield server.dsn()
+
+
+@asynccontextmanager
+async def running(program: Program, folder: Path, ready: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
+    folders = Folders(folder / "logs", folder / "run")
+    folders.make()
+    lifeline = Lifeline()
+    process = start(program, folders, lifeline)
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not await ready():
+                if process.exit_code() is not None:
+                    raise DidNotStart(ended_message(program, folders))
+                await asyncio.sleep(POLL_SECONDS)
+        yield
+    finally:
+        process.ask_to_stop()
+        await asyncio.to_thread(process.wait)
+        lifeline.cut()
+
+
+def ended_message(program: Program, folders: Folders) -> str:
+    lines = "\n  ".join(last_lines(folders.log_of(program.name)))
+    return f"{program.name} ended while it started. The last lines of its log:\n  {lines}"

