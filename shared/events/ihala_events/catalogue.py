@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ihala_events import access, directory, intake, notification, partner, referral, topics
+from ihala_events import access, directory, intake, notification, ops, partner, referral, topics
 from ihala_events.topics import Topic
 from ihala_events.wire import Payload, Request
 
@@ -111,6 +111,9 @@ INTAKE_REFUSED = EventType(
 )
 RESPONSE_REFUSED = EventType(
     "ihala.partner.response-refused.v1", PARTY_OUT, partner.ResponseRefused, "The answer changed nothing."
+)
+RECORD_PARKED = EventType(
+    "ihala.ops.record-parked.v1", topics.OPS_PARKED, ops.RecordParked, "A consumer set a record aside."
 )
 
 EVENT_TYPES: dict[str, EventType] = {

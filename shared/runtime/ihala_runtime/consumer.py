@@ -1,0 +1,288 @@
+"""One consumer group over some topics: batches, each in one transaction with its inbox rows, effects and events.
+
+The offset of a record is committed only after the transaction that handled or parked it. Infrastructure trouble
+is waited out here with the batch in hand; nothing is parked for it. A record's own failure parks that record.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from opentelemetry.trace import SpanKind
+
+from ihala_runtime import inbox, parking, telemetry
+from ihala_runtime import metric_names as metrics
+from ihala_runtime.failures import DependencyDown, InvalidMessage, failure_class, is_infrastructure
+from ihala_runtime.logs import logger
+from ihala_runtime.parking import Parked
+from ihala_runtime.postgres import Database, Work
+from ihala_runtime.received import RawRecord, Received, decode
+from ihala_runtime.retry_schedule import BackOff
+
+S = TypeVar("S")
+
+FLOOD_RECORDS = 50
+FLOOD_SHARE = 0.5
+STUCK_SECONDS = 60.0
+PARKED_LOOK_SECONDS = 1.0
+
+_log = logger(__name__)
+
+
+def _nothing_ignored(_event_type: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Consumer(Generic[S]):
+    """What a service says about a group.
+
+    name: the group id.  topics, or pattern: what it reads.  open_scope: loads what the records need and, when it
+    closes, stores what the handlers changed.  handlers: by ``ce_type`` with version.  ignore: types that are
+    another consumer's business ("" asks for records that are no event at all); any other unknown type is dead at once.
+    """
+
+    name: str
+    open_scope: Callable[[Work, Sequence[Received]], AbstractAsyncContextManager[S]]
+    handlers: Mapping[str, Callable[[S, Received], Awaitable[None]]]
+    topics: tuple[str, ...] = ()
+    pattern: str | None = None
+    ignore: Callable[[str], bool] = _nothing_ignored
+    max_records: int = 500
+
+
+class Stopping(Exception):
+    """The service stops while a batch waits for a dependency; Kafka gives the batch to the next copy."""
+
+
+class ConsumerRunner:
+    """Handles batches of one consumer. ``process`` returns when every record is handled or parked."""
+
+    def __init__(self, consumer: Consumer[Any], database: Database) -> None:
+        self.consumer = consumer
+        self._database = database
+        self._stopping = asyncio.Event()
+        self._in_hand_since: float | None = None
+        self._back_off = BackOff()
+
+    @property
+    def is_stuck(self) -> bool:
+        """True when one batch has been in hand for too long."""
+        return self._in_hand_since is not None and time.monotonic() - self._in_hand_since > STUCK_SECONDS
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def process(self, records: Sequence[RawRecord]) -> None:
+        """Raises Stopping when the service stops before the batch could be committed."""
+        self._in_hand_since = time.monotonic()
+        try:
+            with metrics.BATCH_SECONDS.labels(self.consumer.name).time():
+                await self._until_committed(records)
+        finally:
+            self._in_hand_since = None
+
+    async def _until_committed(self, records: Sequence[RawRecord]) -> None:
+        while True:
+            try:
+                await self._batch_or_one_by_one(records)
+            except Exception as error:
+                if not is_infrastructure(error):
+                    raise
+                _log.warning(
+                    "waiting for a dependency",
+                    action="consume.wait",
+                    group=self.consumer.name,
+                    error_class=failure_class(error),
+                )
+                await self._pause()
+            else:
+                self._back_off.reset()
+                return
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), self._back_off.pause())
+        except TimeoutError:
+            return
+        raise Stopping
+
+    async def _batch_or_one_by_one(self, records: Sequence[RawRecord]) -> None:
+        try:
+            await self._batch(records)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            _log.warning(
+                "batch repeated one by one",
+                action="consume.repeat",
+                group=self.consumer.name,
+                error_class=failure_class(error),
+            )
+            await self._one_by_one(records)
+
+    async def _batch(self, records: Sequence[RawRecord]) -> None:
+        """All records in one transaction; the first failure undoes it."""
+        async with self._database.transaction() as work:
+            good, poison = self._decoded(records)
+            for record, error in poison:
+                await parking.park(work, self.consumer.name, record, error)
+            ready = await self._not_blocked(work, good)
+            fresh = await self._claimed(work, ready)
+            async with self.consumer.open_scope(work, fresh) as scope:
+                for received in fresh:
+                    await self._handle(scope, received)
+        self._count(handled=len(fresh), parked=len(poison) + len(good) - len(ready), repeated=len(ready) - len(fresh))
+
+    async def _one_by_one(self, records: Sequence[RawRecord]) -> None:
+        """One savepoint a record: what fails is parked, with its key's later records behind it."""
+        failures = 0
+        async with self._database.transaction() as work:
+            for record in records:
+                failures += not await self._alone(work, record)
+            if failures >= FLOOD_RECORDS and failures > FLOOD_SHARE * len(records):
+                raise DependencyDown("flood", f"{failures} of {len(records)} records failed")
+
+    async def _alone(self, work: Work, record: RawRecord) -> bool:
+        """True when the record is handled, a repetition, or waits behind another."""
+        events_before = len(work.events)
+        try:
+            async with work.conn.transaction():
+                good, poison = self._decoded([record])
+                if poison:
+                    raise poison[0][1]
+                fresh = await self._claimed(work, await self._not_blocked(work, good))
+                async with self.consumer.open_scope(work, fresh) as scope:
+                    for received in fresh:
+                        await self._handle(scope, received)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            del work.events[events_before:]
+            _log.warning(
+                "record parked",
+                action="consume.park",
+                group=self.consumer.name,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                exc_info=error,
+            )
+            await parking.park(work, self.consumer.name, record, error)
+            self._count(parked=1)
+            return False
+        self._count(handled=len(fresh))
+        return True
+
+    async def retry_parked(self) -> None:
+        """Until ``stop``: try parked records whose time has come, a key's records in order."""
+        while not self._stopping.is_set():
+            try:
+                progress = await self._retry_due()
+            except Exception as error:
+                if not is_infrastructure(error):
+                    _log.exception("retrying parked records failed", action="park.retry", group=self.consumer.name)
+                progress = False
+            if not progress:
+                await self._rest(PARKED_LOOK_SECONDS)
+
+    async def _retry_due(self) -> bool:
+        async with self._database.connection() as connection:
+            ids = await parking.due(connection, self.consumer.name)
+        return any([await self._retry(parked_id) for parked_id in ids])
+
+    async def _retry(self, parked_id: int) -> bool:
+        """True when the record is settled, so that the next of its key may follow at once."""
+        async with self._database.transaction() as work:
+            parked = await parking.take(work.conn, parked_id)
+            if parked is None:
+                return False
+            try:
+                async with work.conn.transaction():
+                    await self._handle_again(work, parked)
+            except Exception as error:
+                if is_infrastructure(error):
+                    raise
+                work.events.clear()
+                await parking.failed_again(work, self.consumer.name, parked, error)
+                return False
+        return True
+
+    async def _handle_again(self, work: Work, parked: Parked) -> None:
+        good, poison = self._decoded([parked.record])
+        if poison:
+            raise poison[0][1]
+        fresh = await self._claimed(work, good)
+        async with self.consumer.open_scope(work, fresh) as scope:
+            for each in fresh:
+                await self._handle(scope, each)
+        await parking.settle(work.conn, parked)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _decoded(self, records: Sequence[RawRecord]) -> tuple[list[Received], list[tuple[RawRecord, InvalidMessage]]]:
+        """(what is ours, what can never be read); types that are another consumer's are left out."""
+        good: list[Received] = []
+        poison: list[tuple[RawRecord, InvalidMessage]] = []
+        for record in records:
+            try:
+                received = decode(record)
+            except InvalidMessage as error:
+                if not self.consumer.ignore(""):
+                    poison.append((record, error))
+                continue
+            if self.consumer.ignore(received.type):
+                continue
+            if received.type in self.consumer.handlers:
+                good.append(received)
+            else:
+                poison.append((record, InvalidMessage("unknown-type", "no handler for this event type")))
+        return good, poison
+
+    async def _not_blocked(self, work: Work, received: Sequence[Received]) -> list[Received]:
+        """Those whose key is free; the others are parked behind the one that blocks it."""
+        if not received:
+            return []
+        blocked = await parking.blocked_keys(work.conn, self.consumer.name, (each.key for each in received))
+        for each in received:
+            if each.key in blocked:
+                await parking.park_behind(work, self.consumer.name, each.raw)
+        return [each for each in received if each.key not in blocked]
+
+    async def _claimed(self, work: Work, received: Sequence[Received]) -> list[Received]:
+        """Those not handled before, each once."""
+        if not received:
+            return []
+        fresh = await inbox.claim(work.conn, self.consumer.name, (each.id for each in received))
+        first: dict[tuple[str, str], Received] = {}
+        for each in received:
+            if each.id in fresh:
+                first.setdefault(each.id, each)
+        return list(first.values())
+
+    async def _handle(self, scope: Any, received: Received) -> None:
+        envelope = received.envelope
+        began = envelope.journey if telemetry.is_traceparent(envelope.journey) else None
+        hop = envelope.traceparent if telemetry.is_traceparent(envelope.traceparent) else None
+        with telemetry.continued(
+            f"process {received.type}",
+            SpanKind.CONSUMER,
+            began=began,
+            hop=hop,
+            messaging__system="kafka",
+            messaging__destination__name=received.topic,
+            messaging__consumer__group__name=self.consumer.name,
+        ):
+            await self.consumer.handlers[received.type](scope, received)
+
+    def _count(self, *, handled: int = 0, parked: int = 0, repeated: int = 0) -> None:
+        for result, count in (("handled", handled), ("parked", parked), ("repeated", repeated)):
+            if count:
+                metrics.CONSUMED.labels(self.consumer.name, result).inc(count)

@@ -1,0 +1,148 @@
+"""The HTTP surface that every service has: body limit, one span and one measure a request, health, docs, whoami.
+
+Pages and scripts come from this machine: nothing is loaded from a foreign host.
+"""
+
+import time
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from opentelemetry.trace import SpanKind
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ihala_runtime import metric_names as metrics
+from ihala_runtime import telemetry
+from ihala_runtime.access import Principal, authenticated
+from ihala_runtime.failures import INFRASTRUCTURE
+from ihala_runtime.health import Health
+from ihala_runtime.problem import MAX_BODY_BYTES, Problem, field_errors, problem_response
+
+QUIET_ROUTES = ("/live", "/ready", "/metrics")
+
+
+class Observed:
+    """ASGI middleware: one server span and one measure a request; the query string is not recorded."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in QUIET_ROUTES:
+            await self._app(scope, receive, send)
+            return
+        incoming = _header(scope, b"traceparent")
+        parent = incoming if telemetry.is_traceparent(incoming) else None
+        started, status = time.perf_counter(), 500
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with telemetry.span(
+            f"{scope['method']}", SpanKind.SERVER, parent=parent, http__request__method=scope["method"]
+        ) as span:
+            try:
+                await self._app(scope, receive, watch)
+            finally:
+                route = getattr(scope.get("route"), "path", "unmatched")
+                span.update_name(f"{scope['method']} {route}")
+                span.set_attribute("http.route", route)
+                span.set_attribute("http.response.status_code", status)
+                if status >= 500:
+                    telemetry.mark_failed(span, str(status))
+                metrics.HTTP_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)
+
+
+class BodyLimit:
+    """ASGI middleware: a body is cut off at the limit, whatever its headers say."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = _header(scope, b"content-length")
+        if declared and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+            await _too_large().response()(scope, receive, send)
+            return
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
+                raise _too_large()
+            return message
+
+        await self._app(scope, limited, send)
+
+
+def _too_large() -> Problem:
+    return Problem(413, "too-large", "The body is too large", f"At most {MAX_BODY_BYTES} bytes.")
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return None
+
+
+def add_common_routes(app: FastAPI, health: Health, asyncapi: dict[str, Any]) -> None:
+    """``/live /ready /metrics /asyncapi.json /v1/whoami`` and the form of every refusal."""
+    for kind in (Problem, *INFRASTRUCTURE, Exception):
+        app.add_exception_handler(kind, problem_response)
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
+
+    @app.get("/live", include_in_schema=False)
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get("/ready", include_in_schema=False)
+    async def ready() -> JSONResponse:
+        checks = await health.checks()
+        return JSONResponse({"checks": checks}, 200 if all(checks.values()) else 503)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def exposition() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/asyncapi.json", include_in_schema=False)
+    async def asyncapi_document() -> JSONResponse:
+        return JSONResponse(asyncapi)
+
+    @app.get("/v1/whoami", tags=["access"])
+    async def whoami(principal: Annotated[Principal, Depends(authenticated)]) -> dict[str, Any]:
+        """Whose key this is."""
+        return {
+            "credential_id": principal.credential_id,
+            "role": principal.role,
+            "party_id": principal.party_id,
+            "desk_ids": sorted(principal.desk_ids),
+            "label": principal.label,
+        }
+
+
+async def _http_problem(_request: Request, error: Exception) -> JSONResponse:
+    status = getattr(error, "status_code", 500)
+    if status == 404:
+        return Problem.not_found().response()
+    slug = "method-not-allowed" if status == 405 else f"http-{status}"
+    return Problem(status, slug, "The request cannot be served", headers=getattr(error, "headers", None)).response()
+
+
+async def _validation_problem(_request: Request, error: Exception) -> JSONResponse:
+    """Wrong path or query parameters; bodies are read by ``parse_body``."""
+    details = error.errors() if isinstance(error, RequestValidationError) else []
+    return Problem.invalid(field_errors(details)).response()

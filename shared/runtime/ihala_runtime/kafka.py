@@ -1,0 +1,229 @@
+"""Kafka as our services use it: batch subscribers with raw records and offsets committed only after the effects.
+
+FastStream's defaults would lose records (acknowledge first, start at the latest offset, swallow handler errors),
+so every one of them is overridden here, and nowhere else.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from ihala_runtime import metric_names as metrics
+from ihala_runtime.consumer import ConsumerRunner, Stopping
+from ihala_runtime.logs import logger
+from ihala_runtime.received import RawRecord
+from ihala_runtime.retry_schedule import BackOff
+
+COMMIT_EVERY_SECONDS = 0.25
+LAG_EVERY_SECONDS = 2.0
+BATCH_WAIT_MS = 10
+A_DAY_MS = 86_400_000  # nothing polls while a handler waits out a dependency
+IN_HAND_SECONDS = 8.0
+
+_log = logger(__name__)
+
+
+class Subscription(ConsumerRebalanceListener):
+    """One runner's place in its group: what it was given, what it has finished, what is committed."""
+
+    def __init__(self, runner: ConsumerRunner) -> None:
+        self.runner = runner
+        self.joined = False
+        self._subscriber: Any = None
+        self._finished: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+
+    def attach(self, broker: KafkaBroker) -> None:
+        consumer = self.runner.consumer
+        self._subscriber = broker.subscriber(
+            *consumer.topics,
+            pattern=consumer.pattern,
+            group_id=consumer.name,
+            batch=True,
+            max_records=consumer.max_records,
+            batch_timeout_ms=BATCH_WAIT_MS,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            listener=self,
+            parser=_raw,
+            decoder=_nothing,
+        )
+        self._subscriber(self._on_batch)
+
+    async def _on_batch(self, message: KafkaMessage) -> None:
+        records: Any = message.raw_message
+        if self._stopping:
+            return
+        self._idle.clear()
+        try:
+            await self.runner.process([RawRecord.of(record) for record in records])
+            for record in records:
+                self._finished[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        except Stopping:
+            self._stopping = True
+        except Exception:
+            # The batch is not finished: stop reading, so that no later offset is committed past it.
+            _log.exception("consumer broken", action="consume.broken", group=self.name)
+            self._stopping = True
+            raise
+        finally:
+            self._idle.set()
+
+    @property
+    def name(self) -> str:
+        return self.runner.consumer.name
+
+    @property
+    def is_ready(self) -> bool:
+        return self.joined and not self._stopping and not self.runner.is_stuck
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self.joined = True
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Let the batch in hand finish and commit it; what does not finish is handled again and has no second effect."""
+        await self._wait_idle()
+        await self.commit()
+        for partition in revoked:
+            self._finished.pop(partition, None)
+            self._committed.pop(partition, None)
+        for partition in revoked:
+            _forget_lag(self.name, partition)
+
+    async def commit(self) -> None:
+        """Commit what is finished and still ours; a failure only means that records come again."""
+        consumer = self._consumer()
+        if consumer is None:
+            return
+        ours = consumer.assignment()
+        new = {tp: o for tp, o in self._finished.items() if tp in ours and self._committed.get(tp) != o}
+        if not new:
+            return
+        try:
+            await asyncio.wait_for(consumer.commit(new), 5)
+            self._committed.update(new)
+        except (CommitFailedError, IllegalStateError, KafkaError, TimeoutError) as error:
+            _log.warning(
+                "offsets not committed", action="consume.commit", group=self.name, error_class=type(error).__name__
+            )
+
+    async def measure_lag(self) -> None:
+        consumer = self._consumer()
+        for partition in consumer.assignment() if consumer else ():
+            end = consumer.highwater(partition)
+            at = self._finished.get(partition)
+            if at is None:
+                at = await _position(consumer, partition)
+            if end is not None and at is not None:
+                labels = (self.name, partition.topic, str(partition.partition))
+                metrics.CONSUMER_LAG.labels(*labels).set(max(0, end - at))
+
+    async def finish(self) -> None:
+        """Take no more, finish the batch in hand, commit it."""
+        self._stopping = True
+        self.runner.stop()
+        await self._wait_idle()
+        await self.commit()
+
+    async def _wait_idle(self) -> None:
+        try:
+            await asyncio.wait_for(self._idle.wait(), IN_HAND_SECONDS)
+        except TimeoutError:
+            _log.warning("batch in hand not finished", action="consume.revoke", group=self.name)
+
+    def _consumer(self) -> AIOKafkaConsumer | None:
+        return None if self._subscriber is None else self._subscriber.consumer
+
+
+class Consumers:
+    """All subscriptions of a service. Kafka may be down at the start: they join when it is there."""
+
+    def __init__(self, bootstrap: str, client_id: str, runners: Sequence[ConsumerRunner]) -> None:
+        self.subscriptions = [Subscription(runner) for runner in runners]
+        self._broker = KafkaBroker(
+            bootstrap,
+            client_id=client_id,
+            acks="all",
+            enable_idempotence=True,
+            allow_auto_create_topics=False,
+            max_poll_interval_ms=A_DAY_MS,
+            metadata_max_age_ms=5_000,  # a new party's topic is read within seconds
+            graceful_timeout=IN_HAND_SECONDS,
+            ack_policy=AckPolicy.MANUAL,
+            logger=None,
+        )
+        for subscription in self.subscriptions:
+            subscription.attach(self._broker)
+
+    async def run(self) -> None:
+        """Until cancelled: join, then commit offsets and measure lag."""
+        await self._join()
+        since_lag = 0.0
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_SECONDS)
+            since_lag += COMMIT_EVERY_SECONDS
+            for subscription in self.subscriptions:
+                await subscription.commit()
+                if since_lag >= LAG_EVERY_SECONDS:
+                    await subscription.measure_lag()
+            since_lag = since_lag if since_lag < LAG_EVERY_SECONDS else 0.0
+
+    async def _join(self) -> None:
+        back_off = BackOff(0.5, 5.0)
+        while True:
+            try:
+                await self._broker.start()
+                return
+            except (KafkaError, OSError) as error:
+                _log.warning("kafka not reachable", action="kafka.join", error_class=type(error).__name__)
+                await self._broker.stop()
+                await asyncio.sleep(back_off.pause())
+
+    async def finish(self) -> None:
+        await asyncio.gather(*(subscription.finish() for subscription in self.subscriptions))
+        await self._broker.stop()
+
+
+async def _raw(records: Any) -> KafkaMessage:
+    """A batch as Kafka gave it: headers are not decoded here, where a bad one would lose the record silently."""
+    return KafkaMessage(
+        body=b"", headers={}, raw_message=records, message_id="", correlation_id="", consumer=_NO_CONSUMER
+    )
+
+
+async def _nothing(_message: Any) -> bytes:
+    return b""
+
+
+class _NoConsumer:
+    async def commit(self) -> None:
+        raise NotImplementedError("offsets are committed by the subscription")
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        raise NotImplementedError("offsets are committed by the subscription")
+
+
+_NO_CONSUMER = _NoConsumer()
+
+
+async def _position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    try:
+        return int(await asyncio.wait_for(consumer.position(partition), 0.5))
+    except (TimeoutError, KafkaError):
+        return None
+
+
+def _forget_lag(group: str, partition: TopicPartition) -> None:
+    try:
+        metrics.CONSUMER_LAG.remove(group, partition.topic, str(partition.partition))
+    except KeyError:
+        return

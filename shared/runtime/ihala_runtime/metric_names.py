@@ -1,0 +1,34 @@
+"""Every metric with its kind and meaning. Labels hold codes and ids of parts, never of persons; no need codes."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+OUTBOX_OLDEST_SECONDS = Gauge(
+    "ihala_outbox_oldest_seconds", "Age of the oldest event that Kafka has not acknowledged; 0 when none."
+)
+OUTBOX_ROWS = Gauge("ihala_outbox_rows", "Events that Kafka has not acknowledged.")
+OUTBOX_REFUSED_ROWS = Gauge("ihala_outbox_refused_rows", "Events that Kafka refused for themselves, tried again.")
+OUTBOX_PUBLISHED = Counter("ihala_outbox_published", "Events acknowledged by Kafka.")
+OUTBOX_PASS_SECONDS = Histogram(
+    "ihala_outbox_pass_seconds",
+    "Time to publish and delete one pass of the outbox.",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2),
+)
+OUTBOX_LEADER = Gauge("ihala_outbox_leader", "1 in the copy whose relay publishes.")
+
+CONSUMED = Counter("ihala_consumed_records", "Records handled, by result.", ["group", "result"])
+BATCH_SECONDS = Histogram(
+    "ihala_consume_batch_seconds",
+    "Time from taking a batch to its commit.",
+    ["group"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10),
+)
+CONSUMER_LAG = Gauge("ihala_consumer_lag_records", "Records not handled yet.", ["group", "topic", "partition"])
+SEQUENCE_GAPS = Counter("ihala_sequence_gaps", "Events whose sequence left a gap.", ["group"])
+PARKED = Gauge("ihala_parked_records", "Records set aside.", ["consumer", "state"])
+
+HTTP_SECONDS = Histogram(
+    "ihala_http_request_seconds",
+    "Time to answer a request.",
+    ["method", "route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2),
+)

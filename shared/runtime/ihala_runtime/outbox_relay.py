@@ -1,0 +1,345 @@
+"""Publishes the outbox to Kafka: one relay per database at a time, in order for each key.
+
+The advisory lock is held by the very connection that reads and deletes, so a relay that lost the lock cannot
+delete. A stale relay can at most publish twice, which the receivers' inboxes drop.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from opentelemetry.trace import SpanKind
+
+from ihala_runtime import metric_names as metrics
+from ihala_runtime import telemetry
+from ihala_runtime.failures import is_infrastructure
+from ihala_runtime.logs import logger
+from ihala_runtime.postgres import Database
+from ihala_runtime.retry_schedule import BackOff
+
+LOCK = 4_191_002
+PASS_ROWS = 500
+POLL_SECONDS = 0.05  # rows of other copies of the service, which cannot wake us
+STANDBY_SECONDS = 1.0
+REFUSED_RETRY_SECONDS = 10
+MAX_BATCH_BYTES = 262_144
+
+_REFUSED_FOR_THEMSELVES = (
+    UnknownTopicOrPartitionError,
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+)
+
+_log = logger(__name__)
+
+ProducerFactory = Callable[[], Awaitable[AIOKafkaProducer]]
+RowKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    id: int
+    event_id: UUID
+    topic: str
+    key: str
+    headers: dict[str, str]
+    payload: bytes
+    created_at: datetime
+
+    @property
+    def order_key(self) -> RowKey:
+        return self.topic, self.key
+
+
+def waves(rows: Iterable[OutboxRow]) -> list[list[OutboxRow]]:
+    """Rows in rounds: each key's first row, then each key's second, and so on; order within a key is kept."""
+    rounds: list[list[OutboxRow]] = []
+    depth: dict[RowKey, int] = defaultdict(int)
+    for row in rows:
+        position = depth[row.order_key]
+        depth[row.order_key] += 1
+        if position == len(rounds):
+            rounds.append([])
+        rounds[position].append(row)
+    return rounds
+
+
+async def kafka_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
+    """An idempotent producer that waits for all replicas and does its batching by our waves."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=1_048_576,
+        request_timeout_ms=10_000,
+        metadata_max_age_ms=30_000,
+    )
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
+
+
+class OutboxRelay:
+    """Run it as a task of the service; it leads when it holds the lock and stands by otherwise."""
+
+    def __init__(self, database: Database, make_producer: ProducerFactory) -> None:
+        self._database = database
+        self._make_producer = make_producer
+        self._producer: AIOKafkaProducer | None = None
+        self._refused_keys: set[RowKey] = set()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until ``stop``: lead, stand by, and heal by itself when the database or Kafka comes back."""
+        back_off = BackOff(0.2, 5.0)
+        while not self._stopping.is_set():
+            try:
+                await self._lead(back_off)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                if not is_infrastructure(error):
+                    _log.exception("relay failed", action="relay")
+                await self._discard_producer()
+                await self._sleep(back_off.pause())
+        await self._discard_producer()
+
+    async def stop(self) -> None:
+        """Publish what is there, then end ``run``."""
+        self._stopping.set()
+        self._database.committed.set()
+
+    async def _lead(self, back_off: BackOff) -> None:
+        connection = await self._database.dedicated()
+        try:
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+                await self._sleep(STANDBY_SECONDS)
+                if self._stopping.is_set():
+                    return
+            metrics.OUTBOX_LEADER.set(1)
+            await self._load_refused(connection)
+            await self._passes(connection, back_off)
+        finally:
+            metrics.OUTBOX_LEADER.set(0)
+            await _close(connection)
+
+    async def _passes(self, connection: asyncpg.Connection, back_off: BackOff) -> None:
+        next_look = 0.0
+        while True:
+            self._database.committed.clear()
+            full = await self._pass(connection)
+            back_off.reset()
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + 1.0
+                await self._readmit_refused(connection)
+                await _measure(connection)
+            if not full:
+                if self._stopping.is_set():
+                    return
+                await self._wait_for_rows()
+
+    async def _pass(self, connection: asyncpg.Connection) -> bool:
+        """Publish and delete the oldest rows. True when there may be more."""
+        rows = await _oldest(connection)
+        if not rows:
+            return False
+        started = time.perf_counter()
+        published, refused, broken = await self._publish(rows)
+        await _delete(connection, [row.id for row in published])
+        await self._set_aside(connection, refused)
+        metrics.OUTBOX_PUBLISHED.inc(len(published))
+        metrics.OUTBOX_PASS_SECONDS.observe(time.perf_counter() - started)
+        if broken is not None:
+            raise broken
+        return len(rows) == PASS_ROWS
+
+    async def _publish(
+        self, rows: Sequence[OutboxRow]
+    ) -> tuple[list[OutboxRow], list[tuple[OutboxRow, str]], Exception | None]:
+        """(acknowledged, refused with why, what broke). A key that failed leaves the pass."""
+        producer = await self._live_producer()
+        published: list[OutboxRow] = []
+        refused: list[tuple[OutboxRow, str]] = []
+        out = set(self._refused_keys)
+        for wave in waves(rows):
+            open_rows = []
+            for row in wave:
+                if row.order_key in out:
+                    refused.append((row, "behind-refused"))
+                else:
+                    open_rows.append(row)
+            for row, error in zip(open_rows, await self._send(producer, open_rows), strict=True):
+                if error is None:
+                    published.append(row)
+                elif isinstance(error, _REFUSED_FOR_THEMSELVES):
+                    out.add(row.order_key)
+                    refused.append((row, type(error).__name__))
+                else:
+                    return published, refused, error
+        return published, refused, None
+
+    async def _send(self, producer: AIOKafkaProducer, wave: Sequence[OutboxRow]) -> list[Exception | None]:
+        """What became of each row: None when Kafka has it."""
+        futures: list[Awaitable[object]] = []
+        for row in wave:
+            try:
+                futures.append(await self._send_one(producer, row))
+            except (KafkaError, AssertionError) as error:
+                futures.append(_failed(error))
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        return [_as_error(outcome) for outcome in outcomes]
+
+    async def _send_one(self, producer: AIOKafkaProducer, row: OutboxRow) -> Awaitable[object]:
+        await _known_topic(producer, row.topic)
+        headers = [(name, value.encode()) for name, value in row.headers.items() if name != "traceparent"]
+        made_in = row.headers.get("traceparent")
+        if made_in is None:
+            return await producer.send(row.topic, row.payload, row.key.encode(), headers=headers)
+        with telemetry.span(
+            f"publish {row.topic}",
+            SpanKind.PRODUCER,
+            parent=made_in,
+            messaging__system="kafka",
+            messaging__destination__name=row.topic,
+            ihala__event__type=row.headers.get("ce_type", ""),
+        ):
+            headers.append(("traceparent", (telemetry.current_traceparent() or made_in).encode()))
+            return await producer.send(row.topic, row.payload, row.key.encode(), headers=headers)
+
+    async def _set_aside(self, connection: asyncpg.Connection, refused: Sequence[tuple[OutboxRow, str]]) -> None:
+        if not refused:
+            return
+        async with connection.transaction():
+            await connection.execute(_SET_ASIDE, [row.id for row, _ in refused], [why for _, why in refused])
+        self._refused_keys |= {row.order_key for row, _ in refused}
+        _log.warning("kafka refused events", action="relay.refused", rows=len(refused), why=refused[0][1])
+
+    async def _readmit_refused(self, connection: asyncpg.Connection) -> None:
+        """Try refused rows again, with their keys' later rows; their ids put them first."""
+        if not self._refused_keys:
+            return
+        async with connection.transaction():
+            await connection.execute(_READMIT)
+        await self._load_refused(connection)
+
+    async def _load_refused(self, connection: asyncpg.Connection) -> None:
+        rows = await connection.fetch("SELECT DISTINCT topic, key FROM outbox_refused")
+        self._refused_keys = {(row["topic"], row["key"]) for row in rows}
+
+    async def _live_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            self._producer = await self._make_producer()
+        return self._producer
+
+    async def _discard_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                await asyncio.wait_for(producer.stop(), 5)
+            except (KafkaError, TimeoutError, OSError):
+                _log.warning("producer did not stop cleanly", action="relay")
+
+    async def _wait_for_rows(self) -> None:
+        try:
+            await asyncio.wait_for(self._database.committed.wait(), POLL_SECONDS)
+        except TimeoutError:
+            pass
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            pass
+
+
+_SET_ASIDE = f"""
+WITH refused AS (SELECT * FROM unnest($1::bigint[], $2::text[]) AS refused (id, why)),
+gone AS (DELETE FROM outbox USING refused WHERE outbox.id = refused.id RETURNING outbox.id, outbox.event_id, refused.why)
+INSERT INTO outbox_refused (id, event_id, topic, key, error_class, retry_at)
+SELECT gone.id, event.event_id, event.topic, event.key, gone.why, now() + interval '{REFUSED_RETRY_SECONDS} s'
+FROM gone JOIN event USING (event_id)
+"""
+
+_READMIT = """
+WITH due AS (SELECT topic, key FROM outbox_refused GROUP BY topic, key HAVING min(retry_at) <= now()),
+back AS (DELETE FROM outbox_refused USING due
+    WHERE outbox_refused.topic = due.topic AND outbox_refused.key = due.key RETURNING id, event_id)
+INSERT INTO outbox (id, event_id) OVERRIDING SYSTEM VALUE SELECT id, event_id FROM back ORDER BY id
+"""
+
+
+async def _oldest(connection: asyncpg.Connection) -> list[OutboxRow]:
+    rows = await connection.fetch(
+        "SELECT outbox.id, event_id, topic, key, headers, payload, created_at"
+        " FROM outbox JOIN event USING (event_id) ORDER BY outbox.id LIMIT $1",
+        PASS_ROWS,
+    )
+    return [OutboxRow(**row) for row in rows]
+
+
+async def _delete(connection: asyncpg.Connection, ids: list[int]) -> None:
+    if ids:
+        await connection.execute("DELETE FROM outbox WHERE id = ANY($1)", ids)
+
+
+async def _measure(connection: asyncpg.Connection) -> None:
+    rows, oldest, refused = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM outbox),"
+        " (SELECT min(created_at) FROM event WHERE event_id ="
+        "   (SELECT event_id FROM outbox ORDER BY id LIMIT 1)),"
+        " (SELECT count(*) FROM outbox_refused)"
+    )
+    metrics.OUTBOX_ROWS.set(rows)
+    metrics.OUTBOX_REFUSED_ROWS.set(refused)
+    metrics.OUTBOX_OLDEST_SECONDS.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
+
+
+async def _known_topic(producer: AIOKafkaProducer, topic: str) -> None:
+    """Raises UnknownTopicOrPartitionError at once where ``send`` would wait 40 s for a missing topic."""
+    cluster = producer.client.cluster
+    if cluster.partitions_for_topic(topic) is None:
+        await producer.client.add_topic(topic)
+        await producer.client.force_metadata_update()
+        if cluster.partitions_for_topic(topic) is None:
+            raise UnknownTopicOrPartitionError
+
+
+async def _failed(error: Exception) -> object:
+    raise error
+
+
+def _as_error(outcome: object) -> Exception | None:
+    if isinstance(outcome, AssertionError):
+        return MessageSizeTooLargeError()
+    if isinstance(outcome, asyncio.CancelledError):
+        raise outcome
+    return outcome if isinstance(outcome, Exception) else None
+
+
+async def _close(connection: asyncpg.Connection) -> None:
+    try:
+        await connection.close(timeout=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()

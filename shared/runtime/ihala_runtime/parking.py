@@ -1,0 +1,184 @@
+"""Records set aside: tried again on a schedule, their key's later records behind them, or dead at once.
+
+Parking is part of the batch's transaction and the offset goes on: one bad record never holds up another key.
+A retry goes through the inbox like a first delivery, so it cannot act twice.
+"""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import asyncpg
+from ihala_events import catalogue
+from ihala_events.ops import RecordParked
+
+from ihala_runtime import metric_names as metrics
+from ihala_runtime.failures import InvalidMessage, failure_class, failure_text
+from ihala_runtime.outbox import new_event
+from ihala_runtime.postgres import Work
+from ihala_runtime.received import RawRecord, decode
+from ihala_runtime.retry_schedule import PARKED
+
+MAX_ERROR_BYTES = 8192
+BEHIND = "behind-parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """``attempts``: failed tries so far."""
+
+    id: int
+    attempts: int
+    record: RawRecord
+
+
+async def blocked_keys(connection: asyncpg.Connection, consumer: str, keys: Iterable[bytes | None]) -> set[bytes]:
+    """Keys of which a record waits: later ones must wait behind it."""
+    given = sorted({key for key in keys if key is not None})
+    rows = await connection.fetch(
+        "SELECT DISTINCT key FROM parked WHERE consumer = $1 AND state = 'waiting' AND key = ANY($2)", consumer, given
+    )
+    return {row["key"] for row in rows}
+
+
+async def park(work: Work, consumer: str, record: RawRecord, error: BaseException) -> None:
+    """Set a failed record aside: dead when it can never succeed, else for a later try."""
+    dead = isinstance(error, InvalidMessage)
+    delay = timedelta(seconds=PARKED.after(1) or 0)
+    await _insert(work, consumer, record, error, None if dead else datetime.now(UTC) + delay)
+    _notify(work, consumer, record, failure_class(error), "dead" if dead else "waiting")
+
+
+async def park_behind(work: Work, consumer: str, record: RawRecord) -> None:
+    """Set a record aside because an earlier one of its key waits."""
+    await _insert(work, consumer, record, InvalidMessage(BEHIND), datetime.now(UTC), attempts=0)
+
+
+async def due(connection: asyncpg.Connection, consumer: str, limit: int = 100) -> list[int]:
+    """Ids of the first waiting record of each key whose time has come."""
+    rows = await connection.fetch(
+        "SELECT id FROM (SELECT DISTINCT ON (coalesce(key, int8send(id))) id, next_attempt_at FROM parked"
+        "  WHERE consumer = $1 AND state = 'waiting' ORDER BY coalesce(key, int8send(id)), id) AS first"
+        " WHERE next_attempt_at <= clock_timestamp() ORDER BY id LIMIT $2",
+        consumer,
+        limit,
+    )
+    return [row["id"] for row in rows]
+
+
+async def take(connection: asyncpg.Connection, parked_id: int) -> Parked | None:
+    """Lock a waiting record for a try; None when another copy has it."""
+    row = await connection.fetchrow(
+        "SELECT * FROM parked WHERE id = $1 AND state = 'waiting' FOR UPDATE SKIP LOCKED", parked_id
+    )
+    return None if row is None else Parked(row["id"], row["attempts"], _record(row))
+
+
+async def settle(connection: asyncpg.Connection, parked: Parked) -> None:
+    """The try succeeded: keep what happened, not the payload."""
+    await connection.execute("UPDATE parked SET state = 'done', payload = NULL WHERE id = $1", parked.id)
+
+
+async def failed_again(work: Work, consumer: str, parked: Parked, error: BaseException) -> None:
+    """Another failed try: wait longer, or dead after the last."""
+    attempts = parked.attempts + 1
+    delay = None if isinstance(error, InvalidMessage) else PARKED.after(attempts)
+    await work.conn.execute(
+        "UPDATE parked SET attempts = $2, state = $3, next_attempt_at = $4, error_class = $5, error = $6 WHERE id = $1",
+        parked.id,
+        attempts,
+        "dead" if delay is None else "waiting",
+        None if delay is None else datetime.now(UTC) + timedelta(seconds=delay),
+        failure_class(error),
+        failure_text(error)[:MAX_ERROR_BYTES],
+    )
+    if delay is None:
+        _notify(work, consumer, parked.record, failure_class(error), "dead")
+
+
+async def measure(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "SELECT consumer, state, count(*) FROM parked WHERE state IN ('waiting', 'dead') GROUP BY consumer, state"
+    )
+    metrics.PARKED.clear()
+    for consumer, state, count in rows:
+        metrics.PARKED.labels(consumer, state).set(count)
+
+
+async def _insert(
+    work: Work,
+    consumer: str,
+    record: RawRecord,
+    error: BaseException,
+    next_attempt_at: datetime | None,
+    attempts: int = 1,
+) -> None:
+    event_id, event_type = _identity(record)
+    await work.conn.execute(
+        'INSERT INTO parked (consumer, topic, partition, "offset", key, event_id, event_type, attempts,'
+        " next_attempt_at, error_class, error, headers, payload, state)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+        ' ON CONFLICT (consumer, topic, partition, "offset") DO NOTHING',
+        consumer,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        event_id,
+        event_type,
+        attempts,
+        next_attempt_at,
+        failure_class(error),
+        failure_text(error)[:MAX_ERROR_BYTES],
+        _headers_to_json(record),
+        record.value,
+        "dead" if next_attempt_at is None else "waiting",
+    )
+
+
+def _notify(work: Work, consumer: str, record: RawRecord, error_class: str, state: str) -> None:
+    event_id, event_type = _identity(record)
+    place = f"{consumer}/{record.topic}/{record.partition}/{record.offset}"
+    notice = RecordParked(
+        consumer=consumer,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        event_id=event_id,
+        event_type=event_type,
+        error_class=error_class,
+        state=state,
+    )
+    work.record(
+        new_event(
+            catalogue.RECORD_PARKED,
+            notice,
+            source=f"/ihala/{consumer.split('.')[0]}",
+            aggregate_id=uuid5(NAMESPACE_URL, f"{place}/{state}"),
+            sequence=1,
+            sequenced=False,
+            key=consumer,
+            subject=place,
+            time=datetime.now(UTC),
+        )
+    )
+
+
+def _identity(record: RawRecord) -> tuple[str | None, str | None]:
+    try:
+        envelope = decode(record).envelope
+    except InvalidMessage:
+        return None, None
+    return envelope.id, envelope.type
+
+
+def _headers_to_json(record: RawRecord) -> list[list[str | None]]:
+    return [[name, None if value is None else base64.b64encode(value).decode()] for name, value in record.headers]
+
+
+def _record(row: "asyncpg.Record | dict[str, Any]") -> RawRecord:
+    headers = tuple((name, None if text is None else base64.b64decode(text)) for name, text in row["headers"])
+    return RawRecord(row["topic"], row["partition"], row["offset"], row["key"], row["payload"], headers)

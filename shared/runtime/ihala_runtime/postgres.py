@@ -1,0 +1,89 @@
+"""The database of one service: its pool and its transactions.
+
+A ``Work`` is one transaction, one per HTTP request or per Kafka batch. Events recorded in it are written last,
+with their outbox rows, so that an event is stored exactly when the change it tells of is.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from ihala_runtime.outbox import NewEvent, write_events
+
+ACQUIRE_TIMEOUT_SECONDS = 5.0
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+class Work:
+    """An open transaction. ``conn`` for plain SQL, ``record`` for events; the aggregate's row is locked before."""
+
+    def __init__(self, conn: asyncpg.Connection) -> None:
+        self.conn = conn
+        self.events: list[NewEvent] = []
+
+    def record(self, event: NewEvent) -> None:
+        self.events.append(event)
+
+
+class Database:
+    """``committed`` is set after each commit that wrote events: the relay of this process need not wait."""
+
+    def __init__(self, dsn: str, application_name: str, max_connections: int = 8) -> None:
+        self._dsn = dsn
+        self._application_name = application_name
+        self._max_connections = max_connections
+        self._pool: asyncpg.Pool | None = None
+        self.committed = asyncio.Event()
+
+    async def connect(self) -> None:
+        """Open the pool. Raises what asyncpg raises when the server cannot be reached."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=1,
+            max_size=self._max_connections,
+            init=_prepare,
+            server_settings={
+                "application_name": self._application_name,
+                "timezone": "UTC",
+                "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                "jit": "off",
+            },
+        )
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise RuntimeError("the database is not connected yet")
+        return self._pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for reading, outside a transaction."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Work]:
+        async with self.connection() as connection, connection.transaction():
+            work = Work(connection)
+            yield work
+            await write_events(connection, work.events)
+        if work.events:
+            self.committed.set()
+
+    async def dedicated(self) -> asyncpg.Connection:
+        """A connection of its own, for a lock that lives as long as it does. The caller closes it."""
+        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_TIMEOUT_SECONDS)
+        await _prepare(connection)
+        return connection
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)

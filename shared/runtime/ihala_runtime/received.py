@@ -1,0 +1,79 @@
+"""One record as a consumer sees it, decoded once; and how a record that cannot be decoded is told apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+from aiokafka import ConsumerRecord
+from ihala_events.catalogue import versionless
+from ihala_events.envelope import Envelope, MalformedEnvelope
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from ihala_runtime.failures import InvalidMessage
+
+M = TypeVar("M", bound=BaseModel)
+
+RawHeaders = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """What Kafka gave, or what was parked of it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: RawHeaders
+
+    @classmethod
+    def of(cls, record: "ConsumerRecord[bytes, bytes]") -> "RawRecord":
+        return cls(record.topic, record.partition, record.offset, record.key, record.value, tuple(record.headers))
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A CloudEvent with its value still as bytes. ``key`` is the Kafka key, ``id`` what the inbox knows it by."""
+
+    envelope: Envelope
+    raw: RawRecord
+
+    @property
+    def id(self) -> tuple[str, str]:
+        return self.envelope.source, self.envelope.id
+
+    @property
+    def type(self) -> str:
+        """With its version, also where the sender left it out."""
+        return versionless(self.envelope.type)
+
+    @property
+    def key(self) -> bytes | None:
+        return self.raw.key
+
+    @property
+    def topic(self) -> str:
+        return self.raw.topic
+
+    def payload(self, model: type[M]) -> M:
+        """The value as ``model``. Raises InvalidMessage naming the wrong fields, never a value."""
+        try:
+            return _adapter(model).validate_json(self.raw.value or b"")
+        except ValidationError as error:
+            fields = sorted({"/" + "/".join(map(str, item["loc"])) for item in error.errors(include_input=False)})
+            raise InvalidMessage("schema-error", f"{self.type}: {', '.join(fields)[:400]}") from None
+
+
+@cache
+def _adapter(model: type[M]) -> TypeAdapter[M]:
+    return TypeAdapter(model)
+
+
+def decode(raw: RawRecord) -> Received:
+    """Raises InvalidMessage when the headers are not a CloudEvent."""
+    try:
+        return Received(Envelope.of(raw.headers), raw)
+    except MalformedEnvelope as error:
+        raise InvalidMessage("malformed-envelope", str(error)) from None

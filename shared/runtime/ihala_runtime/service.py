@@ -1,0 +1,213 @@
+"""A service put together: database, migrations, relay, consumers, parking, access, HTTP, and a graceful end.
+
+Starting waits for PostgreSQL; it does not wait for Kafka. Stopping takes no more work, finishes what is in hand,
+publishes what is in the outbox and leaves, within ten seconds.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
+from ihala_events.vocabulary import TIME_ZONE
+
+from ihala_runtime import inbox, logs, parking, telemetry
+from ihala_runtime.access import Credentials, credential_consumer
+from ihala_runtime.clock import check_time_zone_data
+from ihala_runtime.consumer import Consumer, ConsumerRunner
+from ihala_runtime.failures import is_infrastructure
+from ihala_runtime.health import Health
+from ihala_runtime.http import BodyLimit, Observed, add_common_routes
+from ihala_runtime.kafka import Consumers
+from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
+from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
+from ihala_runtime.postgres import Database
+from ihala_runtime.retry_schedule import BackOff
+from ihala_runtime.settings import ServiceSettings
+
+MEASURE_EVERY_SECONDS = 2.0
+CLEAN_EVERY_SECONDS = 60.0
+DRAIN_SECONDS = 5.0
+
+_log = logs.logger(__name__)
+
+Task = Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Parts:
+    """What a service's ``bootstrap`` gives.
+
+    prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  finish: before the
+    relay stops, for work in hand.  asyncapi: the document of the topics it reads and writes.
+    """
+
+    name: str
+    title: str
+    settings: ServiceSettings
+    database: Database
+    migrations: Path
+    routers: Sequence[APIRouter] = ()
+    consumers: Sequence[Consumer[Any]] = ()
+    tasks: Sequence[Task] = ()
+    prepare: Sequence[Task] = ()
+    finish: Sequence[Task] = ()
+    asyncapi: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+def build_app(parts: Parts) -> FastAPI:
+    """The ASGI application; its lifespan starts and stops everything."""
+    credentials = Credentials(parts.database)
+    wanted = [*parts.consumers, credential_consumer(parts.name)]
+    runners = [ConsumerRunner(consumer, parts.database) for consumer in wanted]
+    consumers = Consumers(parts.settings.kafka_bootstrap, f"ihala-{parts.name}", runners)
+    relay = OutboxRelay(
+        parts.database, lambda: kafka_producer(parts.settings.kafka_bootstrap, f"ihala-{parts.name}-relay")
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await _open_database(parts)
+        await credentials.refresh()
+        for step in parts.prepare:
+            await step()
+        running = _start(
+            [relay.run, consumers.run, credentials.run, _measuring(parts.database), _cleaning(parts.database)]
+            + [runner.retry_parked for runner in runners]
+            + list(parts.tasks)
+        )
+        _log.info("started", action="start", mode=parts.settings.mode)
+        yield
+        await _stop(parts, consumers, relay, running)
+
+    app = FastAPIOffline(
+        redoc_url=None,
+        title=parts.title,
+        version="1",
+        lifespan=lifespan,
+        summary="Synthetic mode: invented data only." if parts.settings.mode == "synthetic" else None,
+    )
+    app.state.credentials = credentials
+    for name, value in parts.state.items():
+        setattr(app.state, name, value)
+    for router in parts.routers:
+        app.include_router(router)
+    add_common_routes(app, Health(parts.database, consumers.subscriptions), parts.asyncapi)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Observed)
+    return app
+
+
+def run(parts: Parts) -> None:
+    """Serve until SIGTERM or SIGINT. Ends the process with a message when time-zone data are stale."""
+    logs.set_up(parts.name, parts.settings.log_level)
+    check_time_zone_data(TIME_ZONE)
+    provider = telemetry.set_up(f"ihala-{parts.name}")
+    config = uvicorn.Config(
+        build_app(parts),
+        host=parts.settings.http_host,
+        port=parts.settings.http_port,
+        loop="uvloop",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        h11_max_incomplete_event_size=32_768,
+    )
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        provider.shutdown()
+
+
+def use_own_time_zone_data() -> None:
+    """Start this program again with the ``tzdata`` package before the system's tables, which may be years old."""
+    if os.environ.get("PYTHONTZPATH") != "":
+        os.environ["PYTHONTZPATH"] = ""
+        os.execv(sys.executable, [*sys.orig_argv[:1], *sys.orig_argv[1:]])  # noqa: S606  the same command again
+
+
+async def _open_database(parts: Parts) -> None:
+    back_off = BackOff(0.2, 5.0)
+    while True:
+        try:
+            connection = await parts.database.dedicated()
+            try:
+                applied = await migrate(connection, [RUNTIME_MIGRATIONS, parts.migrations])
+            finally:
+                await connection.close()
+            await parts.database.connect()
+        except Exception as error:
+            if not is_infrastructure(error):
+                raise
+            _log.warning("database not reachable", action="start", error_class=type(error).__name__)
+            await asyncio.sleep(back_off.pause())
+        else:
+            if applied:
+                _log.info("migrated", action="start", migrations=applied)
+            return
+
+
+def _start(tasks: Sequence[Task]) -> list["asyncio.Task[None]"]:
+    return [asyncio.create_task(_supervised(task)) for task in tasks]
+
+
+async def _supervised(task: Task) -> None:
+    """Run a background task; one that fails is logged and started again."""
+    while True:
+        try:
+            await task()
+            return
+        except Exception as error:
+            _log.error("background task failed", action="task", exc_info=error)
+            await asyncio.sleep(1)
+
+
+async def _stop(
+    parts: Parts, consumers: Consumers, relay: OutboxRelay, running: Sequence["asyncio.Task[None]"]
+) -> None:
+    await consumers.finish()
+    for step in parts.finish:
+        await step()
+    await relay.stop()
+    await asyncio.wait([running[0]], timeout=DRAIN_SECONDS)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await parts.database.close()
+    _log.info("stopped", action="stop")
+
+
+def _measuring(database: Database) -> Task:
+    async def measure() -> None:
+        while True:
+            await _when_possible(database, parking.measure)
+            await asyncio.sleep(MEASURE_EVERY_SECONDS)
+
+    return measure
+
+
+def _cleaning(database: Database) -> Task:
+    async def clean() -> None:
+        while True:
+            await _when_possible(database, inbox.clean)
+            await asyncio.sleep(CLEAN_EVERY_SECONDS)
+
+    return clean
+
+
+async def _when_possible(database: Database, work: Callable[[Any], Awaitable[object]]) -> None:
+    try:
+        async with database.connection() as connection:
+            await work(connection)
+    except Exception as error:
+        if not is_infrastructure(error):
+            raise

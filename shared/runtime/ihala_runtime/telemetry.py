@@ -1,0 +1,162 @@
+"""Traces: one journey from the desk's request to the agency's webhook and back, in one trace.
+
+Span attributes are an allow-list of ids, codes and counts (P10): a name that is not listed is refused. Nothing
+of a body, a parameter or a query string is ever recorded.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+ALLOWED_ATTRIBUTES = frozenset(
+    {
+        "http.request.method",
+        "http.route",
+        "http.response.status_code",
+        "messaging.system",
+        "messaging.destination.name",
+        "messaging.consumer.group.name",
+        "messaging.batch.message_count",
+        "messaging.message.id",
+        "ihala.event.type",
+        "ihala.referral.id",
+        "ihala.case.id",
+        "ihala.partner.id",
+        "ihala.delivery.id",
+        "ihala.rule.id",
+        "ihala.attempt",
+        "error.type",
+    }
+)
+
+AttributeValue = str | int | float | bool
+
+_journey: ContextVar[str | None] = ContextVar("journey", default=None)
+_tracer = trace.get_tracer("ihala")
+
+
+def set_up(service_name: str) -> TracerProvider:
+    """Trace this process; export by OTLP/HTTP where OTEL_EXPORTER_OTLP_ENDPOINT names a collector."""
+    provider = TracerProvider(resource=Resource.create({"service.name": service_name}))
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+@contextmanager
+def span(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    *,
+    parent: str | None = None,
+    links: Sequence[str] = (),
+    **attributes: AttributeValue,
+) -> Iterator[Span]:
+    """A span around a block. Attribute names are written with ``__`` for ``.``: ``http__route="/v1/intakes"``.
+
+    parent: a ``traceparent`` from a message or a request, instead of the span at hand.  links: the same, linked.
+    An exception marks the span with its type; its text is not recorded.
+    """
+    context = None if parent is None else trace.set_span_in_context(NonRecordingSpan(_context_of(parent)))
+    with _tracer.start_as_current_span(
+        name,
+        context,
+        kind,
+        attributes=_allowed(attributes),
+        links=[Link(_context_of(link)) for link in links],
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as opened:
+        try:
+            yield opened
+        except Exception as error:
+            mark_failed(opened, type(error).__name__)
+            raise
+
+
+def mark_failed(opened: Span, error_type: str) -> None:
+    opened.set_attribute("error.type", error_type)
+    opened.set_status(Status(StatusCode.ERROR))
+
+
+def annotate(**attributes: AttributeValue) -> None:
+    """Add allowed attributes to the span at hand."""
+    for name, value in _allowed(attributes).items():
+        trace.get_current_span().set_attribute(name, value)
+
+
+def _allowed(attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+    named = {name.replace("__", "."): value for name, value in attributes.items()}
+    if not named.keys() <= ALLOWED_ATTRIBUTES:
+        raise ValueError(f"span attributes not on the allow-list: {sorted(named.keys() - ALLOWED_ATTRIBUTES)}")
+    return named
+
+
+def current_traceparent() -> str | None:
+    """The span at hand as a W3C ``traceparent``; None outside a trace."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def current_journey() -> str | None:
+    """Where the journey at hand began, as a ``traceparent``."""
+    return _journey.get()
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The trace id in 32 hex digits."""
+    return traceparent.split("-")[1] if is_traceparent(traceparent) and traceparent else None
+
+
+@contextmanager
+def journey(traceparent: str | None) -> Iterator[None]:
+    """Events recorded in this block belong to the journey that began there."""
+    token = _journey.set(traceparent)
+    try:
+        yield
+    finally:
+        _journey.reset(token)
+
+
+@contextmanager
+def continued(
+    name: str, kind: SpanKind, *, began: str | None, hop: str | None = None, **attributes: AttributeValue
+) -> Iterator[Span]:
+    """A span in the trace of the journey that began at ``began``, whoever made the hop.
+
+    A hop of the same trace is the parent; one of another trace (a stranger's request, a timer) is linked.
+    """
+    hop = hop or current_traceparent()
+    same = trace_id_of(hop) == trace_id_of(began) or began is None
+    parent, links = (hop, ()) if same else (began, (hop,) if hop else ())
+    with journey(began or hop), span(name, kind, parent=parent, links=links, **attributes) as opened:
+        yield opened
+
+
+def is_traceparent(text: str | None) -> bool:
+    parts = (text or "").split("-")
+    return (
+        len(parts) == 4
+        and [len(part) for part in parts] == [2, 32, 16, 2]
+        and all(set(part) <= set("0123456789abcdef") for part in parts)
+        and set(parts[1]) != {"0"}
+        and set(parts[2]) != {"0"}
+    )
+
+
+def _context_of(traceparent: str) -> SpanContext:
+    if not is_traceparent(traceparent):
+        return trace.INVALID_SPAN_CONTEXT
+    _, trace_id, span_id, flags = traceparent.split("-")
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
