@@ -91,7 +91,8 @@ class Credentials:
     async def refresh(self) -> None:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                "SELECT record, changed_at FROM credential WHERE changed_at > $1::timestamptz - make_interval(secs => $2)",
+                "SELECT record, changed_at FROM credential"
+                " WHERE changed_at > $1::timestamptz - make_interval(secs => $2)",
                 self._seen_until if self._records else datetime(2000, 1, 1, tzinfo=UTC),
                 OVERLAP_SECONDS,
             )

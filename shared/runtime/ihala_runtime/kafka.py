@@ -28,7 +28,7 @@ IN_HAND_SECONDS = 8.0
 _log = logger(__name__)
 
 
-class Subscription(ConsumerRebalanceListener):
+class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """One runner's place in its group: what it was given, what it has finished, what is committed."""
 
     def __init__(self, runner: ConsumerRunner) -> None:
@@ -51,6 +51,7 @@ class Subscription(ConsumerRebalanceListener):
             max_records=consumer.max_records,
             batch_timeout_ms=BATCH_WAIT_MS,
             auto_offset_reset="earliest",
+            max_poll_interval_ms=A_DAY_MS,
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
             listener=self,
@@ -86,11 +87,11 @@ class Subscription(ConsumerRebalanceListener):
     def is_ready(self) -> bool:
         return self.joined and not self._stopping and not self.runner.is_stuck
 
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:  # noqa: ARG002
         self.joined = True
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Let the batch in hand finish and commit it; what does not finish is handled again and has no second effect."""
+        """Let the batch in hand finish and commit it; what does not finish comes again, without a second effect."""
         await self._wait_idle()
         await self.commit()
         for partition in revoked:
@@ -118,7 +119,9 @@ class Subscription(ConsumerRebalanceListener):
 
     async def measure_lag(self) -> None:
         consumer = self._consumer()
-        for partition in consumer.assignment() if consumer else ():
+        if consumer is None:
+            return
+        for partition in consumer.assignment():
             end = consumer.highwater(partition)
             at = self._finished.get(partition)
             if at is None:
@@ -155,7 +158,6 @@ class Consumers:
             acks="all",
             enable_idempotence=True,
             allow_auto_create_topics=False,
-            max_poll_interval_ms=A_DAY_MS,
             metadata_max_age_ms=5_000,  # a new party's topic is read within seconds
             graceful_timeout=IN_HAND_SECONDS,
             ack_policy=AckPolicy.MANUAL,

@@ -24,7 +24,8 @@ async def migrate(connection: asyncpg.Connection, folders: Sequence[Path]) -> li
     await connection.execute("SELECT pg_advisory_lock($1)", ONE_AT_A_TIME)
     try:
         await connection.execute(_BOOK)
-        applied = dict(await connection.fetch("SELECT name, sha256 FROM schema_migration"))
+        rows = await connection.fetch("SELECT name, sha256 FROM schema_migration")
+        applied = {row["name"]: row["sha256"] for row in rows}
         return [name for folder in folders for name in await _apply_folder(connection, folder, applied)]
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", ONE_AT_A_TIME)
@@ -32,8 +33,7 @@ async def migrate(connection: asyncpg.Connection, folders: Sequence[Path]) -> li
 
 async def _apply_folder(connection: asyncpg.Connection, folder: Path, applied: dict[str, str]) -> list[str]:
     done = []
-    for file in sorted(folder.glob("[0-9]*.sql")):
-        name, sql = f"{folder.parent.name}/{file.name}", file.read_text(encoding="utf-8")
+    for name, sql in _files(folder):
         digest = hashlib.sha256(sql.encode()).hexdigest()
         if applied.get(name, digest) != digest:
             raise ChangedMigration(name)
@@ -41,6 +41,11 @@ async def _apply_folder(connection: asyncpg.Connection, folder: Path, applied: d
             await _apply(connection, name, sql, digest)
             done.append(name)
     return done
+
+
+def _files(folder: Path) -> list[tuple[str, str]]:
+    files = sorted(folder.glob("[0-9]*.sql"))
+    return [(f"{folder.parent.name}/{file.name}", file.read_text(encoding="utf-8")) for file in files]
 
 
 async def _apply(connection: asyncpg.Connection, name: str, sql: str, digest: str) -> None:

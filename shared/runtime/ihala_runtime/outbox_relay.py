@@ -8,8 +8,10 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -211,7 +213,7 @@ class OutboxRelay:
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
         return [_as_error(outcome) for outcome in outcomes]
 
-    async def _send_one(self, producer: AIOKafkaProducer, row: OutboxRow) -> Awaitable[object]:
+    async def _send_one(self, producer: AIOKafkaProducer, row: OutboxRow) -> Any:
         await _known_topic(producer, row.topic)
         headers = [(name, value.encode()) for name, value in row.headers.items() if name != "traceparent"]
         made_in = row.headers.get("traceparent")
@@ -262,21 +264,18 @@ class OutboxRelay:
                 _log.warning("producer did not stop cleanly", action="relay")
 
     async def _wait_for_rows(self) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._database.committed.wait(), POLL_SECONDS)
-        except TimeoutError:
-            pass
 
     async def _sleep(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            pass
 
 
 _SET_ASIDE = f"""
 WITH refused AS (SELECT * FROM unnest($1::bigint[], $2::text[]) AS refused (id, why)),
-gone AS (DELETE FROM outbox USING refused WHERE outbox.id = refused.id RETURNING outbox.id, outbox.event_id, refused.why)
+gone AS (DELETE FROM outbox USING refused WHERE outbox.id = refused.id
+    RETURNING outbox.id, outbox.event_id, refused.why)
 INSERT INTO outbox_refused (id, event_id, topic, key, error_class, retry_at)
 SELECT gone.id, event.event_id, event.topic, event.key, gone.why, now() + interval '{REFUSED_RETRY_SECONDS} s'
 FROM gone JOIN event USING (event_id)
@@ -305,14 +304,17 @@ async def _delete(connection: asyncpg.Connection, ids: list[int]) -> None:
 
 
 async def _measure(connection: asyncpg.Connection) -> None:
-    rows, oldest, refused = await connection.fetchrow(
-        "SELECT (SELECT count(*) FROM outbox),"
+    row = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM outbox) AS rows,"
         " (SELECT min(created_at) FROM event WHERE event_id ="
-        "   (SELECT event_id FROM outbox ORDER BY id LIMIT 1)),"
-        " (SELECT count(*) FROM outbox_refused)"
+        "   (SELECT event_id FROM outbox ORDER BY id LIMIT 1)) AS oldest,"
+        " (SELECT count(*) FROM outbox_refused) AS refused"
     )
-    metrics.OUTBOX_ROWS.set(rows)
-    metrics.OUTBOX_REFUSED_ROWS.set(refused)
+    if row is None:
+        return
+    oldest: datetime | None = row["oldest"]
+    metrics.OUTBOX_ROWS.set(row["rows"])
+    metrics.OUTBOX_REFUSED_ROWS.set(row["refused"])
     metrics.OUTBOX_OLDEST_SECONDS.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
 
 
@@ -331,11 +333,15 @@ async def _failed(error: Exception) -> object:
 
 
 def _as_error(outcome: object) -> Exception | None:
-    if isinstance(outcome, AssertionError):
-        return MessageSizeTooLargeError()
-    if isinstance(outcome, asyncio.CancelledError):
-        raise outcome
-    return outcome if isinstance(outcome, Exception) else None
+    match outcome:
+        case AssertionError():
+            return MessageSizeTooLargeError()
+        case Exception() as error:
+            return error
+        case BaseException():
+            raise outcome
+        case _:
+            return None
 
 
 async def _close(connection: asyncpg.Connection) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import asyncpg
 
@@ -67,7 +68,7 @@ class Database:
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection for reading, outside a transaction."""
         async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-            yield connection
+            yield cast("asyncpg.Connection", connection)  # a proxy that behaves as one
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Work]:

@@ -1,5 +1,6 @@
 """One record as a consumer sees it, decoded once; and how a record that cannot be decoded is told apart."""
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -57,17 +58,18 @@ class Received:
     def topic(self) -> str:
         return self.raw.topic
 
-    def payload(self, model: type[M]) -> M:
+    def payload(self, model: "builtins.type[M]") -> M:
         """The value as ``model``. Raises InvalidMessage naming the wrong fields, never a value."""
         try:
-            return _adapter(model).validate_json(self.raw.value or b"")
+            value: M = _adapter(model).validate_json(self.raw.value or b"")
+            return value
         except ValidationError as error:
             fields = sorted({"/" + "/".join(map(str, item["loc"])) for item in error.errors(include_input=False)})
             raise InvalidMessage("schema-error", f"{self.type}: {', '.join(fields)[:400]}") from None
 
 
 @cache
-def _adapter(model: type[M]) -> TypeAdapter[M]:
+def _adapter(model: "builtins.type[M]") -> TypeAdapter[M]:
     return TypeAdapter(model)
 
 

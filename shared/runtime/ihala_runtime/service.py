@@ -74,7 +74,7 @@ def build_app(parts: Parts) -> FastAPI:
     )
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await _open_database(parts)
         await credentials.refresh()
         for step in parts.prepare:
