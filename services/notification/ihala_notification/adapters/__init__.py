@@ -1,0 +1,1 @@
+"""The outside: PostgreSQL, HTTP to agencies, keys on disk."""
