@@ -39,6 +39,7 @@ POLL_SECONDS = 0.05  # rows of other copies of the service, which cannot wake us
 STANDBY_SECONDS = 1.0
 REFUSED_RETRY_SECONDS = 10
 MAX_BATCH_BYTES = 262_144
+METADATA_LOOKS = 3  # an update under way when we ask may have been sent before the topic was added
 
 _REFUSED_FOR_THEMSELVES = (
     UnknownTopicOrPartitionError,
@@ -321,11 +322,14 @@ async def _measure(connection: asyncpg.Connection) -> None:
 async def _known_topic(producer: AIOKafkaProducer, topic: str) -> None:
     """Raises UnknownTopicOrPartitionError at once where ``send`` would wait 40 s for a missing topic."""
     cluster = producer.client.cluster
-    if cluster.partitions_for_topic(topic) is None:
-        await producer.client.add_topic(topic)
+    if cluster.partitions_for_topic(topic) is not None:
+        return
+    await producer.client.add_topic(topic)
+    for _ in range(METADATA_LOOKS):
+        if cluster.partitions_for_topic(topic) is not None:
+            return
         await producer.client.force_metadata_update()
-        if cluster.partitions_for_topic(topic) is None:
-            raise UnknownTopicOrPartitionError
+    raise UnknownTopicOrPartitionError
 
 
 async def _failed(error: Exception) -> object:
@@ -333,15 +337,16 @@ async def _failed(error: Exception) -> object:
 
 
 def _as_error(outcome: object) -> Exception | None:
-    match outcome:
-        case AssertionError():
-            return MessageSizeTooLargeError()
-        case Exception() as error:
-            return error
-        case BaseException():
-            raise outcome
-        case _:
-            return None
+    if isinstance(outcome, AssertionError):
+        return _too_large()
+    if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+        raise outcome
+    return outcome if isinstance(outcome, Exception) else None
+
+
+def _too_large() -> Exception:
+    error: Exception = MessageSizeTooLargeError()
+    return error
 
 
 async def _close(connection: asyncpg.Connection) -> None:

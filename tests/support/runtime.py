@@ -1,0 +1,127 @@
+"""A runtime on real servers, small enough for one test: a migrated database, topics, a consumer that can be run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from ihala_events.catalogue import EventType
+from ihala_events.ops import RecordParked
+from ihala_events.topics import Topic
+from ihala_runtime.consumer import Consumer, ConsumerRunner
+from ihala_runtime.identifiers import uuid7
+from ihala_runtime.kafka import Consumers
+from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
+from ihala_runtime.outbox import NewEvent, new_event
+from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
+from ihala_runtime.postgres import Database, Work
+from ihala_runtime.received import Received
+from ihala_runtime.topics import make_topics
+
+NewDatabase = Callable[[], Awaitable[str]]
+
+
+def a_topic(partitions: int = 4) -> Topic:
+    return Topic(f"test.{uuid7().hex[:16]}", "any", partitions)
+
+
+def an_event_kind(topic: Topic) -> EventType:
+    return EventType("ihala.ops.record-parked.v1", topic, RecordParked, "a test")
+
+
+def an_event(topic: Topic, aggregate_id: UUID, sequence: int) -> NewEvent:
+    payload = RecordParked(
+        consumer="test", topic="t", partition=0, offset=sequence, event_id=None, event_type=None, error_class="e", state="s"
+    )
+    return new_event(
+        an_event_kind(topic),
+        payload,
+        source="/test",
+        aggregate_id=aggregate_id,
+        sequence=sequence,
+        key=str(aggregate_id),
+        time=datetime.now(UTC),
+    )
+
+
+@asynccontextmanager
+async def migrated_database(new_database: NewDatabase) -> AsyncIterator[Database]:
+    database = Database(await new_database(), "test")
+    connection = await database.dedicated()
+    await migrate(connection, [RUNTIME_MIGRATIONS])
+    await connection.execute("CREATE TABLE effect (event_id text, sequence bigint, at bigserial)")
+    await connection.close()
+    await database.connect()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def relaying(database: Database, bootstrap: str) -> AsyncIterator[OutboxRelay]:
+    relay = OutboxRelay(database, lambda: kafka_producer(bootstrap, "test-relay"))
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        await relay.stop()
+        await asyncio.wait_for(task, 15)
+
+
+@asynccontextmanager
+async def consuming(
+    database: Database, bootstrap: str, consumer: Consumer[Work]
+) -> AsyncIterator[ConsumerRunner]:
+    runner = ConsumerRunner(consumer, database)
+    consumers = Consumers(bootstrap, "test", [runner])
+    tasks = [asyncio.create_task(consumers.run()), asyncio.create_task(runner.retry_parked())]
+    try:
+        yield runner
+    finally:
+        await consumers.finish()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def plain_scope(work: Work, _received: Sequence[Received]) -> AsyncIterator[Work]:
+    yield work
+
+
+async def note_effect(work: Work, received: Received) -> None:
+    await work.conn.execute(
+        "INSERT INTO effect (event_id, sequence) VALUES ($1, $2)", received.envelope.id, received.envelope.sequence
+    )
+
+
+async def read_all(bootstrap: str, topic: str, count: int, within_seconds: float = 20) -> "list[ConsumerRecord]":
+    """The first ``count`` records of a topic. Raises TimeoutError when they do not come."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    records: list[ConsumerRecord] = []
+    try:
+        async with asyncio.timeout(within_seconds):
+            while len(records) < count:
+                records.append(await consumer.getone())
+    finally:
+        await consumer.stop()
+    return records
+
+
+@asynccontextmanager
+async def raw_producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def made(bootstrap: str, topic: Topic) -> Topic:
+    await make_topics(bootstrap, [topic])
+    return topic
