@@ -1,0 +1,1 @@
+"""The outside world behind the ports: PostgreSQL, Kafka administration, shipped data files."""

@@ -1,0 +1,63 @@
+"""Reads the data files that come with the service: calendar, rules, sample directory, zone data.
+
+Zone data come from the `tzdata` package alone: the system's tables may predate Morocco's change of 2026-09-20 and
+`zoneinfo` would prefer them (domain.md, fact 1).
+"""
+
+import json
+import tomllib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from zoneinfo import ZoneInfo
+
+from ihala_events.directory import PartnerRecord
+
+from ihala_referral.domain.calendar import Calendar, CalendarError, parse_calendar, stale_zone_readings
+from ihala_referral.domain.rules import RuleSet, parse_rule_set
+
+DATA = files("ihala_referral") / "data"
+
+
+def fresh_zone(key: str) -> ZoneInfo:
+    """The zone from the packaged tables, whatever the system's search path says."""
+    area, _, city = key.partition("/")
+    with (files("tzdata") / "zoneinfo" / area / city).open("rb") as table:
+        return ZoneInfo.from_file(table, key=key)
+
+
+def load_calendar() -> Calendar:
+    """The territory's calendar.  Raises CalendarError when the zone data are stale: deadlines would be an hour off."""
+    data = parse_calendar(_only_file("calendar").read_text(encoding="utf-8"))
+    zone = fresh_zone(data.zone_key)
+    stale = stale_zone_readings(zone)
+    if stale:
+        raise CalendarError(f"the zone data are stale: {'; '.join(stale)}")
+    return Calendar(data, zone)
+
+
+def rule_texts() -> dict[str, str]:
+    """Every shipped rule file by name."""
+    return {
+        entry.name: entry.read_text(encoding="utf-8")
+        for entry in sorted((DATA / "rules").iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".toml")
+    }
+
+
+def load_rules() -> RuleSet:
+    """The rule set with the latest valid_from."""
+    return max(map(parse_rule_set, rule_texts().values()), key=lambda rules: (rules.valid_from, rules.version))
+
+
+def load_sample_directory() -> list[PartnerRecord]:
+    return parse_directory((DATA / "directory" / "sample.toml").read_text(encoding="utf-8"))
+
+
+def parse_directory(text: str) -> list[PartnerRecord]:
+    """A directory file; every record as PUT /v1/partners/{id} takes it."""
+    rows = tomllib.loads(text)["partner"]
+    return [PartnerRecord.model_validate_json(json.dumps(row)) for row in rows]
+
+
+def _only_file(folder: str) -> Traversable:
+    return next(entry for entry in (DATA / folder).iterdir() if entry.name.endswith(".toml"))

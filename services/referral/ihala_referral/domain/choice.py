@@ -1,0 +1,216 @@
+"""Who is asked: candidates in order, the tests, the consent, and what happens when nobody passes.
+
+Owns domain.md 4.4.  The same function chooses the first agency and every later one; it reads the directory and
+the free places it is given, and changes nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from ihala_events.vocabulary import ConsentBasis, Jurisdiction, PartnerType, Urgency
+
+from ihala_referral.domain.case import Consent, ScopeEntry
+from ihala_referral.domain.directory import OTHERS_ASKED, Directory, Partner, Place, wanted_need
+from ihala_referral.domain.rules import ANY_NEED, Step
+
+Places = Mapping[tuple[str, str], int]
+"""Free places by (partner_id, need_code); an agency that published none is not in it."""
+
+
+class Why(StrEnum):
+    CHOSEN = "chosen"
+    NEXT = "next"
+    NOT_ON_CALL = "not_on_call"
+    CLOSED = "closed"
+    NO_AGREEMENT = "no_agreement"
+    NO_TRANSFER_REF = "no_transfer_ref"
+    OUT_OF_SCOPE = "out_of_scope"
+    FULL = "full"
+
+
+class Gap(StrEnum):
+    """What the territory lacks (I11)."""
+
+    CAPACITY = "CAPACITY"
+    NO_SUCH_SERVICE = "NO_SUCH_SERVICE"
+    OUT_OF_AREA = "OUT_OF_AREA"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One place of a chain.  serves: the need this agency is asked for."""
+
+    partner_id: str
+    serves: str
+
+
+def chain_of(steps: Sequence[Step], need_code: str, place: Place, directory: Directory) -> tuple[Link, ...]:
+    """Every candidate in order, each agency once at its first place, the coordination cell last."""
+    links: dict[str, Link] = {}
+    for step in steps:
+        wanted = wanted_need(step, need_code)
+        found = directory.of_step(step, wanted, place)
+        if step.others:
+            found = tuple(partner for partner in found if partner.partner_id not in links)[:OTHERS_ASKED]
+        for partner in found:
+            serves = need_code if wanted == ANY_NEED else wanted
+            links.setdefault(partner.partner_id, Link(partner.partner_id, serves))
+    cell = directory.coordination(place.day).partner_id
+    links.setdefault(cell, Link(cell, need_code))
+    return tuple(links.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What the legal basis allows.  nothing: even an agency within the scope has to wait for a consent."""
+
+    types: frozenset[PartnerType] = frozenset()
+    partner_ids: frozenset[str] = frozenset()
+    nothing: bool = False
+    asks_person: bool = False
+
+    def allows(self, partner: Partner) -> bool:
+        return partner.type in self.types or partner.partner_id in self.partner_ids
+
+
+GUARDIANSHIP = frozenset({PartnerType.CAPE, PartnerType.EN, PartnerType.NGO_CHI})
+
+
+def permission_of(
+    consent: Consent,
+    *,
+    basis: ConsentBasis,
+    scope_needs: frozenset[str],
+    urgency: Urgency,
+    emergency_types: frozenset[PartnerType],
+    type_of: Callable[[str], PartnerType | None],
+) -> Permission:
+    """basis: of this need, which for an added protection need is BEST_INTEREST.
+    scope_needs: whose scope entries count.  emergency_types: of a health need at U0 and U1, its row's types."""
+    match basis:
+        case ConsentBasis.CONSENT | ConsentBasis.GUARDIAN:
+            entries = consent.entries(scope_needs)
+            return Permission(_types(entries), _ids(entries), asks_person=True)
+        case ConsentBasis.BEST_INTEREST:
+            named = _types(consent.scope) | {type_of(partner_id) for partner_id in _ids(consent.scope)}
+            migration = frozenset({PartnerType.IOM}) & named
+            return Permission(GUARDIANSHIP | migration | emergency_types)
+        case ConsentBasis.VITAL_INTEREST:
+            return Permission(frozenset({PartnerType.HOS}), nothing=urgency is not Urgency.U0)
+
+
+def _types(entries: Sequence[ScopeEntry]) -> frozenset[PartnerType]:
+    return frozenset(kind for entry in entries for kind in entry.partner_types)
+
+
+def _ids(entries: Sequence[ScopeEntry]) -> frozenset[str]:
+    return frozenset(partner_id for entry in entries for partner_id in entry.partner_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked of every candidate.  first_day, last_day: local days of now and of ack_due.
+    waits: the row keeps waiting lists.  redirect: out of area, where nobody waits for a consent."""
+
+    urgency: Urgency
+    permission: Permission
+    first_day: date
+    last_day: date
+    waits: bool = False
+    redirect: bool = False
+
+    @property
+    def is_urgent(self) -> bool:
+        return self.urgency.rank <= Urgency.U1.rank
+
+    @property
+    def may_wait(self) -> bool:
+        return self.urgency.rank >= Urgency.U3.rank
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    link: Link
+    partner_type: PartnerType
+    chosen: bool
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """chosen: None under a hold for consent.  waitlisted: the chosen agency is full."""
+
+    candidates: tuple[Candidate, ...]
+    chosen: Link | None
+    waitlisted: bool = False
+    gap: Gap | None = None
+
+
+def choose(links: Sequence[Link], ask: Ask, directory: Directory, places: Places) -> Choice:
+    """links: the untried part of the chain, the coordination cell last."""
+    partners = [directory.partners.get(link.partner_id) for link in links]
+    known = [(link, partner) for link, partner in zip(links, partners, strict=True) if partner is not None]
+    agencies = [each for each in known if each[1].type is not PartnerType.COORD]
+    failures = {link: failures_of(link, partner, ask, places) for link, partner in agencies}
+    position, waitlisted, gap = _decide(agencies, failures, ask, places)
+    cell = next((link for link, partner in known if partner.type is PartnerType.COORD), None)
+    chosen = cell if position == CELL else (None if position == NOBODY else agencies[position][0])
+    return Choice(
+        tuple(_candidate(link, partner, failures.get(link, ()), chosen) for link, partner in known),
+        chosen,
+        waitlisted,
+        gap,
+    )
+
+
+NOBODY, CELL = -1, -2
+
+
+def _decide(
+    agencies: Sequence[tuple[Link, Partner]],
+    failures: Mapping[Link, tuple[Why, ...]],
+    ask: Ask,
+    places: Places,
+) -> tuple[int, bool, Gap | None]:
+    """Position of the chosen agency (or NOBODY, CELL), whether it keeps a waiting list, and the gap."""
+    if ask.permission.nothing:
+        return NOBODY, False, None
+    only = [failures[link] for link, _ in agencies]
+    if () in only:
+        position = only.index(())
+        return position, is_full(agencies[position][0], places), None
+    if (Why.OUT_OF_SCOPE,) in only and ask.permission.asks_person and not ask.redirect:
+        return NOBODY, False, None
+    if (Why.FULL,) in only and ask.may_wait:
+        return only.index((Why.FULL,)), True, None
+    return CELL, False, Gap.CAPACITY if (Why.FULL,) in only else Gap.NO_SUCH_SERVICE
+
+
+def failures_of(link: Link, partner: Partner, ask: Ask, places: Places) -> tuple[Why, ...]:
+    """Every test that fails, in the order of the tests; the first is the candidate's `why`."""
+    failed = []
+    if ask.is_urgent and not partner.on_call:
+        failed.append(Why.NOT_ON_CALL)
+    if partner.closures and partner.closed_throughout(ask.first_day, ask.last_day):
+        failed.append(Why.CLOSED)
+    if not partner.has_agreement(ask.first_day):
+        failed.append(Why.NO_AGREEMENT)
+    if partner.jurisdiction is not Jurisdiction.MOROCCO and not partner.has_transfer_ref:
+        failed.append(Why.NO_TRANSFER_REF)
+    if not ask.permission.allows(partner):
+        failed.append(Why.OUT_OF_SCOPE)
+    if is_full(link, places) and not (ask.waits and ask.may_wait):
+        failed.append(Why.FULL)
+    return tuple(failed)
+
+
+def is_full(link: Link, places: Places) -> bool:
+    return places.get((link.partner_id, link.serves)) == 0
+
+
+def _candidate(link: Link, partner: Partner, failed: tuple[Why, ...], chosen: Link | None) -> Candidate:
+    is_chosen = link is chosen
+    why = failed[0] if failed else (Why.CHOSEN if is_chosen else Why.NEXT)
+    return Candidate(link, partner.type, is_chosen, why)

@@ -1,0 +1,198 @@
+"""The directory as routing reads it: an immutable, indexed snapshot of the agencies.
+
+Owns which agencies stand where in a chain (domain.md 4.4, candidates).  A change makes a new snapshot; one that
+is in use never changes, so a batch of referrals sees one directory.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+from ihala_events.directory import PartnerRecord
+from ihala_events.vocabulary import (
+    COMMUNES,
+    NEAR_PREFECTURES,
+    NEEDS,
+    Commune,
+    Jurisdiction,
+    PartnerType,
+    languages_shared,
+)
+
+from ihala_referral.domain.errors import DirectoryError, NoCoordinationCell
+from ihala_referral.domain.rules import ANY_NEED, RuleSet, Step
+
+EVERYWHERE = "*"
+OTHERS_ASKED = 2  # a `T+` step is the next two
+REMEMBERED_STEPS = 20_000  # places x languages x days; beyond that the memory starts anew
+
+# Groups of 4.4: the first that is not empty gives a step's candidates.
+COVERS, SAME_PREFECTURE, NEAR_PREFECTURE, ANYWHERE = 1, 2, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """One agency.  communes: codes, prefectures or `*`.  closures: first and last closed local day."""
+
+    partner_id: str
+    type: PartnerType
+    communes: frozenset[str]
+    need_codes: frozenset[str]
+    languages: frozenset[str]
+    on_call: bool
+    jurisdiction: Jurisdiction
+    has_transfer_ref: bool
+    agreement: tuple[date, date] | None
+    active: tuple[date, date]
+    closures: tuple[tuple[date, date], ...] = ()
+
+    def is_active(self, day: date) -> bool:
+        return self.active[0] <= day <= self.active[1]
+
+    def has_agreement(self, day: date) -> bool:
+        return self.agreement is not None and self.agreement[0] <= day <= self.agreement[1]
+
+    def closed_throughout(self, first: date, last: date) -> bool:
+        """One closure covers every day from `first` to `last`."""
+        return any(begins <= first and last <= ends for begins, ends in self.closures)
+
+    def serves(self, need_code: str) -> bool:
+        return need_code == ANY_NEED or need_code in self.need_codes
+
+
+def partner_of(record: PartnerRecord) -> Partner:
+    """What routing needs of a directory record."""
+    agreement = record.agreement
+    return Partner(
+        partner_id=record.partner_id,
+        type=record.type,
+        communes=frozenset(record.communes),
+        need_codes=frozenset(record.need_codes),
+        languages=frozenset(record.languages),
+        on_call=record.on_call,
+        jurisdiction=record.jurisdiction,
+        has_transfer_ref=bool(record.transfer_ref),
+        agreement=None if agreement is None else (agreement.since, agreement.until or date.max),
+        active=(record.active_from, record.active_until or date.max),
+        closures=tuple((closure.first_day, closure.last_day) for closure in record.closures),
+    )
+
+
+class Standing(NamedTuple):
+    """How near an agency stands to a commune; smaller is nearer."""
+
+    group: int
+    order: int
+    near: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a step is looked for, for whom and when."""
+
+    commune: Commune
+    languages: frozenset[str]
+    day: date
+    far: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """partners: by id."""
+
+    partners: Mapping[str, Partner]
+    _by_type: Mapping[PartnerType, tuple[Partner, ...]] = field(repr=False)
+    _remembered: dict[tuple[Step, str, Place], tuple[Partner, ...]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, partners: Iterable[Partner]) -> "Directory":
+        by_id = {partner.partner_id: partner for partner in sorted(partners, key=lambda each: each.partner_id)}
+        by_type = {kind: tuple(partner for partner in by_id.values() if partner.type is kind) for kind in PartnerType}
+        return cls(by_id, by_type)
+
+    def coordination(self, day: date) -> Partner:
+        """The deployer's own cell, which ends every chain."""
+        for partner in self._by_type[PartnerType.COORD]:
+            if partner.is_active(day):
+                return partner
+        raise NoCoordinationCell
+
+    def of_step(self, step: Step, need_code: str, place: Place) -> tuple[Partner, ...]:
+        """Candidates of a step, in order.  For a `T+` step every other agency, the caller takes two."""
+        key = (step, need_code, place)
+        found = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= REMEMBERED_STEPS:
+                self._remembered.clear()
+            found = self._remembered[key] = self._find(step, need_code, place)
+        return found
+
+    def _find(self, step: Step, need_code: str, place: Place) -> tuple[Partner, ...]:
+        standing = {
+            partner: standing_of(partner, place.commune)
+            for partner in self._by_type[step.partner_type]
+            if partner.serves(need_code) and partner.is_active(place.day)
+        }
+        admitted = _admitted(step, standing, far=place.far)
+        return tuple(sorted(admitted, key=lambda each: _rank(each, standing[each], place.languages)))
+
+
+def standing_of(partner: Partner, commune: Commune) -> Standing:
+    near = min(
+        (index for index, code in enumerate(commune.near) if code in partner.communes), default=len(commune.near)
+    )
+    for order, name in enumerate((commune.code, commune.prefecture, EVERYWHERE)):
+        if name in partner.communes:
+            return Standing(COVERS, order, near)
+    prefectures = {name.split("-")[0] for name in partner.communes}
+    if commune.prefecture in prefectures:
+        return Standing(SAME_PREFECTURE, 0, near)
+    for order, prefecture in enumerate(NEAR_PREFECTURES.get(commune.prefecture, ())):
+        if prefecture in prefectures:
+            return Standing(NEAR_PREFECTURE, order, near)
+    return Standing(ANYWHERE, 0, near)
+
+
+def _admitted(step: Step, standing: Mapping[Partner, Standing], *, far: bool) -> list[Partner]:
+    if step.named_commune:
+        return [partner for partner, at in standing.items() if at[:2] == (COVERS, 0)]
+    if step.others:
+        return [partner for partner, at in standing.items() if at.group in (SAME_PREFECTURE, NEAR_PREFECTURE)]
+    nearest = min((at.group for at in standing.values()), default=ANYWHERE)
+    if nearest > SAME_PREFECTURE and not far:
+        return []
+    return [partner for partner, at in standing.items() if at.group == nearest]
+
+
+def _rank(partner: Partner, at: Standing, languages: frozenset[str]) -> tuple[Standing, bool, str]:
+    return at, not languages_shared(languages, partner.languages), partner.partner_id
+
+
+def check_directory(partners: Iterable[Partner]) -> None:
+    """Refuse what no directory may hold.  Raises DirectoryError."""
+    cells = [partner.partner_id for partner in partners if partner.type is PartnerType.COORD]
+    if len(cells) > 1:
+        raise DirectoryError(f"exactly one coordination cell may exist, found {', '.join(sorted(cells))}")
+
+
+def directory_warnings(directory: Directory, rules: RuleSet, day: date) -> list[str]:
+    """Steps of rows without an agency in an inside commune, urgent first steps without one on call."""
+    inside = [commune for commune in COMMUNES.values() if commune.is_inside]
+    warnings: dict[str, None] = {}
+    for row in rules.rows:
+        for code in row.needs if len(row.needs) < len(NEEDS) else ():
+            urgent = row.default_urgency(code).rank <= 1
+            for position, step in enumerate(row.chain):
+                for commune in inside:
+                    place = Place(commune, frozenset(), day, "far" in row.flags or row.urgency == "U0")
+                    found = directory.of_step(step, wanted_need(step, code), place)
+                    if not found and not step.others:
+                        warnings[f"{row.row_id} {step.partner_type} for {code}: none for {commune.code}"] = None
+                    elif urgent and position == 0 and not any(partner.on_call for partner in found):
+                        warnings[f"{row.row_id} {code}: nobody on call for {commune.code}"] = None
+    return list(warnings)
+
+
+def wanted_need(step: Step, need_code: str) -> str:
+    return step.serves or need_code

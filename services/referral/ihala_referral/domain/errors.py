@@ -1,0 +1,86 @@
+"""What can be wrong, as types; the message names the field and the rule broken, never a value from a person.
+
+RuleSetError                the rule file cannot be used; `problems` names each row
+DirectoryError              the directory cannot be used
+  NoCoordinationCell        nobody stands at the end of the chain yet: trying again can help
+MoveRefused                 409 with the state
+  TransitionRefused         this state has no such move
+  AttemptEnded              the agency was asked once, but is no longer
+  LastInChain               the coordination cell cannot hand on
+  TooUrgentToWait           U0 and U1 have no waiting list
+  SameStaff                 who recorded may not confirm
+  PartnerNotPossible        the desk asked for an agency that cannot take it
+"""
+
+from collections.abc import Sequence
+
+
+class RuleSetError(ValueError):
+    """problems: one sentence for each row that is wrong."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class DirectoryError(ValueError):
+    """The directory's data cannot be used; the message names the record."""
+
+
+class NoCoordinationCell(DirectoryError):
+    """The directory has no PT-COORD in force, so no chain can end."""
+
+    def __init__(self) -> None:
+        super().__init__("the directory has no coordination cell (PT-COORD)")
+
+
+class MoveRefused(Exception):
+    """A move that the referral's state does not allow.  state: where the referral stands."""
+
+    slug = "illegal-move"
+
+    def __init__(self, move: str, state: str, detail: str) -> None:
+        super().__init__(detail)
+        self.move = move
+        self.state = state
+        self.detail = detail
+
+
+class TransitionRefused(MoveRefused):
+    def __init__(self, move: str, state: str) -> None:
+        super().__init__(move, state, f"{move} is not possible in state {state}")
+
+
+class AttemptEnded(MoveRefused):
+    slug = "attempt-ended"
+
+    def __init__(self, move: str, state: str) -> None:
+        super().__init__(move, state, "this agency is no longer asked for this referral")
+
+
+class LastInChain(MoveRefused):
+    slug = "last-in-chain"
+
+    def __init__(self, move: str, state: str) -> None:
+        super().__init__(move, state, "the coordination cell is the last in the chain")
+
+
+class TooUrgentToWait(MoveRefused):
+    slug = "too-urgent-to-wait"
+
+    def __init__(self, move: str, state: str) -> None:
+        super().__init__(move, state, "U0 and U1 are never put on a waiting list")
+
+
+class SameStaff(MoveRefused):
+    slug = "same-staff"
+
+    def __init__(self, move: str, state: str) -> None:
+        super().__init__(move, state, "whoever recorded the intake may not confirm it")
+
+
+class PartnerNotPossible(MoveRefused):
+    slug = "partner-not-possible"
+
+    def __init__(self, move: str, state: str, why: str) -> None:
+        super().__init__(move, state, f"the agency named cannot be asked: {why}")

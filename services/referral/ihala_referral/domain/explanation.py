@@ -1,0 +1,49 @@
+"""A routing answer in the words of the contract: what `POST /v1/routing/explain` shows and a referral keeps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ihala_events.wire import rfc3339
+
+from ihala_referral.domain.choice import Candidate
+from ihala_referral.domain.routing import Routed
+
+
+def explained(routed: Sequence[Routed]) -> dict[str, Any]:
+    """routed: empty when the person refused."""
+    state = "submitted" if routed else "information_only"
+    return {"state": state, "referrals": [explained_referral(each) for each in routed]}
+
+
+def explained_referral(routed: Routed) -> dict[str, Any]:
+    return {
+        "need_code": routed.need.code,
+        "added_by": routed.need.added_by,
+        "urgency": routed.urgency,
+        "urgency_default": routed.urgency_default,
+        "rule_id": routed.rule_id,
+        "row": routed.row,
+        "rule_set_version": routed.rule_set_version,
+        "state": routed.state,
+        "hold_reason": routed.hold_reason,
+        "partner_chain": explained_chain(routed.choice.candidates),
+        "ack_due": rfc3339(routed.ack_due),
+        "contact_due": rfc3339(routed.contact_due),
+        "hard_deadline": routed.hard_deadline.isoformat() if routed.hard_deadline else None,
+        "requires_confirmation": routed.requires_confirmation,
+        "offers": list(routed.offers),
+        "flags": list(routed.flags),
+        "notify": {"person": routed.notify.person, "partner": routed.notify.partner},
+    }
+
+
+def explained_chain(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    return [
+        {
+            "partner_id": candidate.link.partner_id,
+            "partner_type": candidate.partner_type,
+            "chosen": candidate.chosen,
+            "why": candidate.why,
+        }
+        for candidate in candidates
+    ]

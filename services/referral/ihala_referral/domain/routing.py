@@ -1,0 +1,437 @@
+"""From a case to its referrals: needs, rows, urgency, take-over, chain, choice, hold, clocks.
+
+Owns the order of work of domain.md 4.1.  Pure: the same case, instant, rules, directory and places give the same
+answer, which is what `explain` shows and what the router stores.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+from ihala_events.vocabulary import (
+    ADULT_AGE,
+    COMMUNES,
+    NEEDS,
+    RESTRICTED_NEEDS,
+    Channel,
+    Commune,
+    ConsentBasis,
+    HoldReason,
+    PartnerType,
+    ReferralState,
+    Urgency,
+    Vulnerability,
+    languages_shared,
+)
+
+from ihala_referral.domain.calendar import Calendar
+from ihala_referral.domain.case import ALONE, AskedNeed, Case, Consent
+from ihala_referral.domain.choice import (
+    Ask,
+    Choice,
+    Gap,
+    Link,
+    Permission,
+    Places,
+    chain_of,
+    choose,
+    permission_of,
+)
+from ihala_referral.domain.conditions import Circumstances, FactValue
+from ihala_referral.domain.deadlines import Deadlines, attempt_ack_due, deadlines_of, one_month_after
+from ihala_referral.domain.directory import Directory, Place
+from ihala_referral.domain.rules import Flag, Row, RuleSet, Step, Suggestion, TakeOver
+
+
+class ReferralFlag(StrEnum):
+    """What the desk should see beside a referral."""
+
+    WAIT = "wait"
+    IN_PERSON = "in_person"
+    INFO = "info"
+    LANGUAGE_GAP = "language_gap"
+    URGENCY_IGNORED = "urgency_ignored"
+    STATUS_IGNORED = "status_ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything routing reads beside the case."""
+
+    rules: RuleSet
+    directory: Directory
+    calendar: Calendar
+    places: Places
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A need to be routed.  added_by: the need or vulnerability that added it.
+    scope_needs: whose consent counts for it."""
+
+    asked: AskedNeed
+    added_by: str | None
+    scope_needs: frozenset[str]
+
+    @property
+    def code(self) -> str:
+        return self.asked.need_code
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who may be told what way (domain.md 4.7)."""
+
+    person: str
+    partner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """What later choices of a referral need beside the case's consent.
+    emergency_types: of a health need at U0 and U1, its row's agency types."""
+
+    basis_is_best_interest: bool
+    scope_needs: frozenset[str]
+    emergency_types: frozenset[PartnerType]
+    waits: bool
+    redirect: bool
+
+    def basis(self, consent: Consent) -> ConsentBasis:
+        return ConsentBasis.BEST_INTEREST if self.basis_is_best_interest else consent.basis
+
+    def permission(self, consent: Consent, urgency: Urgency, directory: Directory) -> Permission:
+        return permission_of(
+            consent,
+            basis=self.basis(consent),
+            scope_needs=self.scope_needs,
+            urgency=urgency,
+            emergency_types=self.emergency_types,
+            type_of=lambda partner_id: _type_of(partner_id, directory),
+        )
+
+    def ask(self, consent: Consent, urgency: Urgency, days: tuple[date, date], directory: Directory) -> Ask:
+        """days: local days of now and of ack_due."""
+        permission = self.permission(consent, urgency, directory)
+        return Ask(urgency, permission, *days, waits=self.waits, redirect=self.redirect)
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """One referral as routing proposes it."""
+
+    need: Need
+    row: str
+    rule_id: str
+    rule_set_version: str
+    urgency: Urgency
+    urgency_default: Urgency
+    links: tuple[Link, ...]
+    choice: Choice
+    gap: Gap | None
+    state: ReferralState
+    hold_reason: HoldReason | None
+    ack_due: datetime
+    contact_due: datetime
+    hard_deadline: date | None
+    requires_confirmation: bool
+    other_staff_confirms: bool
+    offers: tuple[str, ...]
+    flags: tuple[ReferralFlag, ...]
+    notify: Notify
+    mandate: Mandate
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruling:
+    """What the rows say of one need."""
+
+    row: Row
+    take_over: TakeOver | None
+    urgency: Urgency
+    urgency_ignored: bool
+    steps: tuple[Step, ...]
+    best_interest: bool
+
+    @property
+    def decided_by(self) -> Row | TakeOver:
+        return self.take_over or self.row
+
+    @property
+    def is_redirect(self) -> bool:
+        return self.take_over is not None and Flag.REDIRECT in self.take_over.flags
+
+
+def route(case: Case, at: datetime, world: World) -> tuple[Routed, ...]:
+    """Every referral of a case routed at the instant `at`; none when the person refused (R01)."""
+    if case.consent is None:
+        return ()
+    needs = needs_of(case, world)
+    restricted = any(need.code in RESTRICTED_NEEDS for need in needs)
+    return tuple(_route_need(case, case.consent, need, at, world, restricted) for need in needs)
+
+
+def needs_of(case: Case, world: World) -> tuple[Need, ...]:
+    """Those asked, plus those added until nothing more is added; each code once."""
+    needs = {asked.need_code: Need(asked, None, frozenset({asked.need_code})) for asked in case.needs}
+    waiting = list(needs.values())
+    while waiting:
+        for code, by in _added_by(waiting.pop(0), case, world):
+            if code not in needs:
+                needs[code] = by
+                waiting.append(by)
+            elif code == EMERGENCY:
+                needs[code] = _with_danger(needs[code])
+    return tuple(needs.values())
+
+
+EMERGENCY = "HEA-EMG"
+
+
+def _with_danger(need: Need) -> Need:
+    """Danger to life on any need counts for the emergency already asked."""
+    return replace(need, asked=replace(need.asked, facts={**need.asked.facts, "danger_to_life": True}))
+
+
+def _added_by(need: Need, case: Case, world: World) -> Iterator[tuple[str, Need]]:
+    given = _circumstances(case, need.asked, world)
+    for addition in world.rules.additions:
+        if addition.when.holds(given):
+            cause = need.code if addition.of_each_need else _alone(case)
+            yield addition.need_code, _added(addition.need_code, cause, need, carries=addition.of_each_need)
+    row = world.rules.row_for(need.code, given)
+    for suggestion in row.adds:
+        if suggestion.when.holds(given):
+            yield suggestion.need_code, _added(suggestion.need_code, need.code, need, carries=True)
+
+
+def _added(code: str, cause: str, by: Need, *, carries: bool) -> Need:
+    facts: Mapping[str, FactValue] = by.asked.facts if carries else {}
+    scope_needs = by.scope_needs | {code} if carries else frozenset({code})
+    return Need(AskedNeed(code, facts=facts, status=by.asked.status), cause, scope_needs)
+
+
+def _alone(case: Case) -> str:
+    if Vulnerability.UNACCOMPANIED in case.vulnerabilities:
+        return Vulnerability.UNACCOMPANIED
+    return Vulnerability.SEPARATED
+
+
+def _circumstances(case: Case, asked: AskedNeed, world: World) -> Circumstances:
+    return Circumstances(
+        age=case.age,
+        sex=case.sex,
+        status=asked.status if case.age >= ADULT_AGE else None,
+        basis=case.consent.basis if case.consent else "",
+        vulnerabilities=_vulnerabilities(case),
+        facts=_with_birth_days(asked.facts, case.received_at, world.calendar),
+    )
+
+
+def _vulnerabilities(case: Case) -> frozenset[str]:
+    """An adult is never unaccompanied or separated, whatever was entered."""
+    return case.vulnerabilities if case.age < ADULT_AGE else case.vulnerabilities - ALONE
+
+
+def _with_birth_days(
+    facts: Mapping[str, FactValue], received_at: datetime, calendar: Calendar
+) -> Mapping[str, FactValue]:
+    """birth_days: whole days from birth to the local date of receipt."""
+    birth = facts.get("birth_date")
+    if birth is None:
+        return facts
+    return {**facts, "birth_days": (calendar.local_date(received_at) - date.fromisoformat(str(birth))).days}
+
+
+def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: World, restricted_case: bool) -> Routed:
+    ruling = _ruling(case, consent, need, world)
+    hard_date = _hard_date(ruling.row, need)
+    deadlines, ack_due = _clocks(ruling.urgency, case.received_at, at, hard_date, world.calendar)
+    mandate = _mandate(ruling, need)
+    links = _links(case, need, ruling, at, world)
+    days = (world.calendar.local_date(at), world.calendar.local_date(ack_due))
+    choice = choose(links, mandate.ask(consent, ruling.urgency, days, world.directory), world.directory, world.places)
+    confirmation = _requires_confirmation(need, ruling, mandate.basis(consent))
+    state, hold = _state(case, choice, ruling, confirmation)
+    return Routed(
+        need=need,
+        row=ruling.decided_by.row_id,
+        rule_id=ruling.decided_by.rule_id,
+        rule_set_version=world.rules.version,
+        urgency=ruling.urgency,
+        urgency_default=ruling.row.default_urgency(need.code),
+        links=links,
+        choice=choice,
+        gap=Gap.OUT_OF_AREA if ruling.is_redirect else choice.gap,
+        state=state,
+        hold_reason=hold,
+        ack_due=ack_due,
+        contact_due=deadlines.contact_due,
+        hard_deadline=hard_date,
+        requires_confirmation=confirmation,
+        other_staff_confirms=mandate.basis(consent) is ConsentBasis.BEST_INTEREST,
+        offers=_offers(case, need, ruling.row, world),
+        flags=_flags(case, ruling, choice, world.directory),
+        notify=_notify(case, consent, need, ruling, restricted_case),
+        mandate=mandate,
+    )
+
+
+def _ruling(case: Case, consent: Consent, need: Need, world: World) -> _Ruling:
+    given = _circumstances(case, need.asked, world)
+    row = world.rules.row_for(need.code, given)
+    default = row.default_urgency(need.code)
+    urgency, ignored = _urgency(need.asked, default)
+    take_over = world.rules.take_over_for(
+        replace(
+            given,
+            urgency=urgency,
+            coverage=case.commune.coverage,
+            sector=NEEDS[need.code].sector,
+            rule=row.rule_id,
+        )
+    )
+    best_interest = need.added_by is not None and need.code in world.rules.best_interest_when_added
+    return _Ruling(row, take_over, urgency, ignored, _steps(row, take_over, need, consent, world), best_interest)
+
+
+def _urgency(asked: AskedNeed, default: Urgency) -> tuple[Urgency, bool]:
+    """The urgency that counts, and whether the one entered was ignored: lowering needs a reason."""
+    entered = asked.urgency
+    if entered is None or entered.rank <= default.rank or asked.urgency_reason is not None:
+        return entered or default, False
+    return default, True
+
+
+def _steps(row: Row, take_over: TakeOver | None, need: Need, consent: Consent, world: World) -> tuple[Step, ...]:
+    if take_over is not None:
+        return take_over.chain_if_restricted if need.code in RESTRICTED_NEEDS else take_over.chain
+    if Flag.SCOPE_ORDER in row.flags:
+        return _in_scope_order(row.chain, need, consent, world.directory)
+    return row.chain
+
+
+def _in_scope_order(steps: tuple[Step, ...], need: Need, consent: Consent, directory: Directory) -> tuple[Step, ...]:
+    """The person chooses: types in the order the consent names them, the others behind."""
+    named: list[PartnerType | None] = []
+    for entry in consent.entries(need.scope_needs):
+        named += entry.partner_types
+        named += [_type_of(partner_id, directory) for partner_id in entry.partner_ids]
+    position = {step.partner_type: index for index, step in enumerate(steps)}
+    first = {kind: index for index, kind in reversed(list(enumerate(named)))}
+    return tuple(
+        sorted(steps, key=lambda step: (first.get(step.partner_type, len(named)), position[step.partner_type]))
+    )
+
+
+def _type_of(partner_id: str, directory: Directory) -> PartnerType | None:
+    partner = directory.partners.get(partner_id)
+    return partner.type if partner else None
+
+
+def _hard_date(row: Row, need: Need) -> date | None:
+    """One month after the date that the row's fact names."""
+    given = need.asked.facts.get(row.hard_date) if row.hard_date else None
+    return one_month_after(date.fromisoformat(str(given))) if given else None
+
+
+def _clocks(
+    urgency: Urgency, received_at: datetime, at: datetime, hard_date: date | None, calendar: Calendar
+) -> tuple[Deadlines, datetime]:
+    deadlines = deadlines_of(urgency, received_at, hard_date, calendar)
+    ack_due = attempt_ack_due(urgency, received_at, at, deadlines.contact_due, hard_date, calendar)
+    return deadlines, ack_due
+
+
+def _mandate(ruling: _Ruling, need: Need) -> Mandate:
+    emergency = NEEDS[need.code].sector == "HEA" and ruling.urgency.rank <= Urgency.U1.rank
+    return Mandate(
+        basis_is_best_interest=ruling.best_interest,
+        scope_needs=need.scope_needs,
+        emergency_types=frozenset(step.partner_type for step in ruling.row.chain) if emergency else frozenset(),
+        waits=Flag.WAIT in ruling.row.flags,
+        redirect=ruling.is_redirect,
+    )
+
+
+def _links(case: Case, need: Need, ruling: _Ruling, at: datetime, world: World) -> tuple[Link, ...]:
+    far = Flag.FAR in ruling.decided_by.flags or ruling.urgency is Urgency.U0
+    commune = _commune(case, need, ruling)
+    place = Place(commune, case.languages, world.calendar.local_date(at), far)
+    return chain_of(ruling.steps, need.code, place, world.directory)
+
+
+def _commune(case: Case, need: Need, ruling: _Ruling) -> Commune:
+    """The commune to look in: the case's, unless the row names a fact that says another."""
+    fact = ruling.row.commune if ruling.take_over is None else None
+    code = need.asked.facts.get(fact) if fact else None
+    return COMMUNES[str(code)] if code else case.commune
+
+
+def _requires_confirmation(need: Need, ruling: _Ruling, basis: ConsentBasis) -> bool:
+    if NEEDS[need.code].confirm or Flag.CONFIRM in ruling.row.flags:
+        return True
+    return basis is ConsentBasis.BEST_INTEREST and ruling.urgency is not Urgency.U0
+
+
+def _state(case: Case, choice: Choice, ruling: _Ruling, confirmation: bool) -> tuple[ReferralState, HoldReason | None]:
+    """domain.md 4.5; nobody chosen is always a hold for consent."""
+    if choice.chosen is None:
+        return ReferralState.PROPOSED, HoldReason.CONSENT
+    if ruling.is_redirect:
+        return ReferralState.OUT_OF_AREA, None
+    if case.duplicate_suspected and ruling.urgency.rank >= Urgency.U2.rank:
+        return ReferralState.PROPOSED, HoldReason.DUPLICATE
+    if confirmation:
+        return ReferralState.PROPOSED, HoldReason.CONFIRMATION
+    return (ReferralState.WAITLISTED if choice.waitlisted else ReferralState.SENT), None
+
+
+def _offers(case: Case, need: Need, row: Row, world: World) -> tuple[str, ...]:
+    given = _circumstances(case, need.asked, world)
+    asked = {each.need_code for each in case.needs}
+    return tuple(offer.need_code for offer in row.offers if _is_offered(offer, given, asked))
+
+
+def _is_offered(offer: Suggestion, given: Circumstances, asked: set[str]) -> bool:
+    return offer.need_code not in asked and offer.when.holds(given)
+
+
+SHOWN_FLAGS = {
+    Flag.WAIT: ReferralFlag.WAIT,
+    Flag.IN_PERSON: ReferralFlag.IN_PERSON,
+    Flag.INFO: ReferralFlag.INFO,
+}
+
+
+def _flags(case: Case, ruling: _Ruling, choice: Choice, directory: Directory) -> tuple[ReferralFlag, ...]:
+    flags = [shown for flag, shown in SHOWN_FLAGS.items() if flag in ruling.row.flags]
+    if choice.chosen and has_language_gap(case.languages, choice.chosen.partner_id, directory):
+        flags.append(ReferralFlag.LANGUAGE_GAP)
+    if ruling.urgency_ignored:
+        flags.append(ReferralFlag.URGENCY_IGNORED)
+    if case.status_ignored:
+        flags.append(ReferralFlag.STATUS_IGNORED)
+    return tuple(flags)
+
+
+def has_language_gap(languages: frozenset[str], partner_id: str, directory: Directory) -> bool:
+    return not languages_shared(languages, directory.partners[partner_id].languages)
+
+
+SILENT_BASES = frozenset({ConsentBasis.BEST_INTEREST, ConsentBasis.VITAL_INTEREST})
+SILENT_VULNERABILITIES = frozenset({Vulnerability.GENDER_VIOLENCE, Vulnerability.TRAFFICKING})
+
+
+def _notify(case: Case, consent: Consent, need: Need, ruling: _Ruling, restricted_case: bool) -> Notify:
+    silent = (
+        restricted_case
+        or case.phone_shared
+        or case.contact_channel is Channel.NONE
+        or consent.basis in SILENT_BASES
+        or not SILENT_VULNERABILITIES.isdisjoint(case.vulnerabilities)
+        or Flag.IN_PERSON in ruling.row.flags
+    )
+    sign_in = need.code in RESTRICTED_NEEDS or case.phone_shared
+    return Notify("none" if silent else case.contact_channel.lower(), "sign_in" if sign_in else "notice")

@@ -1,0 +1,189 @@
+"""The rule file is checked when it is loaded: what is wrong names its row."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ihala_events.vocabulary import NEEDS
+from ihala_referral.adapters.shipped_data import rule_texts
+from ihala_referral.domain.conditions import Circumstances, ConditionError, parse_condition
+from ihala_referral.domain.errors import RuleSetError
+from ihala_referral.domain.rules import RuleSet, parse_rule_set
+from support.referral_world import rules
+
+SHIPPED = next(iter(rule_texts().values()))
+
+# domain.md 4.2: row, urgency, chain (PT-COORD is not written)
+ROWS = """
+R02 U0 PT-HOS PT-HOS+|R03a U1 PT-CAPE PT-EN PT-IOM|R04a U1 PT-CAPE PT-NGO-CHI|R07 U1 PT-HOS PT-ESSP
+R08a U0 PT-HOS[HEA-EMG] PT-HOS|R08b U0 PT-HOS PT-HOS[HEA-EMG]|R09a U1 PT-HOS[HEA-EMG] PT-HOS PT-NGO-HEA
+R09b U1 PT-HOS PT-NGO-WOM|R10 U1 PT-HOS PT-HOS+|R11 U2 PT-ESSP PT-NGO-WOM|R12a U2 PT-ESSP PT-ESSP+
+R12b U3 PT-ESSP PT-ESSP+|R13a U2 PT-ESSP PT-NGO-HEA PT-HOS|R13b U3 PT-ESSP PT-NGO-HEA PT-HOS
+R14 U2 PT-ESSP PT-NGO-HEA|R15 U0 PT-HOS PT-HOS[HEA-EMG]|R16 U3 PT-NGO-HEA PT-ESSP|R17 U4 PT-COV PT-NGO-LEG
+R18 U4 PT-NGO-HEA|R19 U3 PT-EDU-DP PT-NGO-CHI|R20 U3 PT-EDU-DP PT-NGO-CHI|R21a U4 PT-NGO-CHI PT-COM
+R21b U4 PT-NGO-CHI[EDU-PRE] PT-COM[EDU-PRE]|R22a U3 PT-EDU-DP PT-NGO-CHI
+R22b U3 PT-EDU-DP[EDU-NFE] PT-NGO-CHI[EDU-NFE]|R22c U3 PT-EDU-DP PT-NGO-CHI
+R22d U3 PT-EDU-DP[EDU-NFE] PT-NGO-CHI[EDU-NFE]|R23a U4 PT-VOC PT-NGO-SOC
+R23b U4 PT-VOC[EDU-VOC] PT-NGO-SOC[EDU-VOC]|R24a U4 PT-NGO-SOC PT-COM
+R24b U4 PT-NGO-SOC[EDU-ADL] PT-COM[EDU-ADL]|R25a U4 PT-UNI PT-HCR|R25b U4 PT-UNI|R26a U1 PT-CAPE PT-EN
+R26b U1 PT-CAPE PT-EN|R27a U1 PT-NGO-HEA|R27b U1 PT-EMF PT-NGO-WOM|R28 U1 PT-IOM PT-CRDH
+R29 U1 PT-EMF PT-EN PT-IOM|R30 U1 PT-EN PT-NGO-SOC|R31a U2 PT-NGO-SOC PT-COM PT-EN
+R31b U3 PT-NGO-SOC PT-COM PT-EN|R32 U2 PT-CIV= PT-CRDH|R33 U3 PT-NGO-LEG PT-CRDH|R34 U3 PT-NGO-LEG PT-CRDH
+R35 U2 PT-HCR PT-NGO-LEG|R36a U4 PT-EMP PT-NGO-SOC|R36b U4 PT-NGO-SOC|R37a U4 PT-IOM|R37b U4 PT-CAPE[SOC-CPR]
+R38 U3 PT-ESSP PT-ESSP+|R39 U3 PT-ESSP PT-HOS|R40 U4 PT-REH PT-NGO-HEA|R41a U4 PT-EDU-DP PT-NGO-CHI
+R41b U4 PT-EDU-DP[EDU-LNG] PT-NGO-CHI[EDU-LNG]|R41c U4 PT-EDU-DP[EDU-DOC]|R42a U2 PT-NGO-LEG|R42b U3 PT-NGO-LEG
+R44 U3
+"""
+
+
+def _written(rule_set: RuleSet) -> dict[str, str]:
+    """Each row as its urgency and the steps of its chain, read back from the parsed rules."""
+    return {
+        row.row_id: " ".join(
+            [row.urgency]
+            + [
+                step.partner_type
+                + (f"[{step.serves}]" if step.serves else "")
+                + ("=" if step.named_commune else "")
+                + ("+" if step.others else "")
+                for step in row.chain
+            ]
+        )
+        for row in rule_set.rows
+    }
+
+
+def test_the_shipped_rules_are_the_rows_of_the_specification() -> None:
+    expected = dict(line.split(" ", 1) for line in re.split(r"[|\n]", ROWS.strip()))
+
+    assert _written(rules()) == expected
+
+
+def test_the_shipped_rules_have_neither_errors_nor_warnings() -> None:
+    assert rules().warnings == ()
+    assert all(rules().rows_of[code] for code in NEEDS)
+
+
+def _shipped_with(old: str, new: str) -> str:
+    assert old in SHIPPED
+    return SHIPPED.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('needs = ["HEA-MAT"]', 'needs = ["HEA-XXX"]', "R10: unknown need 'HEA-XXX'"),
+        ('chain = ["PT-HOS", "PT-ESSP"]', 'chain = ["PT-POL"]', "R07: unknown step 'PT-POL'"),
+        ('chain = ["PT-HOS", "PT-ESSP"]', 'chain = ["PT-COORD"]', "R07: PT-COORD ends every chain"),
+        ('when = "danger_to_life not false"', 'when = "danger not false"', "R02: unknown word 'danger'"),
+        ('when = "sex = M"', 'when = "sex = Q"', "R27a: sex has no code 'Q'"),
+        ('when = "sex = M"', 'when = "urgency = U0"', "R27a: 'urgency' is known to take-over rows only"),
+        ('when = "self_harm_risk"', 'when = "eviction_tonight"', "R15: HEA-MHP has no fact 'eviction_tonight'"),
+        ('when = "sex = M"', 'when = "status = ST-REG"', "R27a: reads status, but R27 is not among status_rules"),
+        ('flags = ["in_person"]', 'flags = ["on_paper"]', "R27a: unknown flag 'on_paper'"),
+        ('urgency = "U3"\nurgency_if', 'urgency = "U9"\nurgency_if', "R44: unknown urgency 'U9'"),
+        ('id = "R07"', 'id = "R02"', "R02: this id stands twice"),
+        ('adds = ["SOC-SHE"]', 'adds = ["SOC-SHE"]\nextra = 1', "R42a: unknown key 'extra'"),
+    ],
+)
+def test_a_wrong_row_is_refused_by_its_name(old: str, new: str, problem: str) -> None:
+    with pytest.raises(RuleSetError) as refusal:
+        parse_rule_set(_shipped_with(old, new))
+
+    assert problem in str(refusal.value)
+
+
+def test_a_row_that_the_rows_before_it_hide_is_refused() -> None:
+    text = _shipped_with('when = "pregnancy_weeks >= 36 or danger_sign"', 'when = "pregnancy_weeks missing"')
+    hidden = text.replace(
+        'id = "R11"\nneeds = ["HEA-MAT"]', 'id = "R11"\nneeds = ["HEA-MAT"]\nwhen = "pregnancy_weeks missing"'
+    )
+
+    with pytest.raises(RuleSetError, match="R11: never reached for HEA-MAT"):
+        parse_rule_set(hidden)
+
+
+def test_a_take_over_that_is_hidden_is_refused() -> None:
+    text = _shipped_with(" and (V-UAC or not V-SEP)", "")
+
+    with pytest.raises(RuleSetError, match="R04b: never reached"):
+        parse_rule_set(text)
+
+
+def test_a_need_that_adds_itself_by_a_detour_is_refused() -> None:
+    text = _shipped_with('id = "R30"', 'id = "R30"\nadds = ["SOC-HOU"]')
+
+    with pytest.raises(RuleSetError, match="R30: a cycle, SOC-HOU adds SOC-SHE"):
+        parse_rule_set(text)
+
+
+def test_needs_that_stand_in_for_each_other_are_refused() -> None:
+    text = _shipped_with('chain = ["PT-NGO-CHI", "PT-COM"]', 'chain = ["PT-NGO-CHI[EDU-ENR]", "PT-COM"]')
+
+    with pytest.raises(RuleSetError, match="R21a: a cycle, EDU-ENR stands in for EDU-PRE"):
+        parse_rule_set(text)
+
+
+def test_a_need_left_to_the_catch_all_is_a_warning() -> None:
+    text = _shipped_with('needs = ["SOC-LEG"]', 'needs = ["SOC-ASY"]').replace(
+        'id = "R35"\nneeds = ["SOC-ASY"]', 'id = "R35"\nneeds = ["SOC-VOT"]'
+    )
+    without_own_row = text.replace(
+        'id = "R28"\nneeds = ["SOC-VOT"]', 'id = "R28"\nneeds = ["SOC-VOT"]\nwhen = "age < 18"'
+    )
+
+    assert "SOC-LEG: reaches only the catch-all" in parse_rule_set(without_own_row).warnings
+
+
+def test_a_hole_in_a_need_is_a_warning() -> None:
+    text = _shipped_with('id = "R16"\nneeds = ["HEA-MHP"]', 'id = "R16"\nneeds = ["HEA-MHP"]\nwhen = "age >= 18"')
+
+    assert parse_rule_set(text).warnings == ("HEA-MHP: some cases reach the catch-all",)
+
+
+def test_what_is_not_toml_is_refused_without_a_stack_of_errors() -> None:
+    with pytest.raises(RuleSetError, match="not TOML"):
+        parse_rule_set("[[row")
+
+
+def _given(**changes: Any) -> Circumstances:
+    facts = {name: changes.pop(name) for name in list(changes) if name in ("danger_sign", "pregnancy_weeks")}
+    base: dict[str, Any] = {"age": 25, "sex": "F", "status": None, "basis": "CONSENT", "vulnerabilities": frozenset()}
+    return Circumstances(**(base | changes), facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "holds"),
+    [
+        ("", _given(), True),
+        ("danger_sign", _given(), False),
+        ("danger_sign", _given(danger_sign=False), False),
+        ("danger_sign not false", _given(), True),
+        ("danger_sign not false", _given(danger_sign=False), False),
+        ("danger_sign missing", _given(), True),
+        ("pregnancy_weeks < 36", _given(), False),
+        ("pregnancy_weeks < 36", _given(pregnancy_weeks=35), True),
+        ("not pregnancy_weeks < 36", _given(), True),
+        ("status not in ST-REG, ST-REF", _given(), False),
+        ("status not in ST-REG, ST-REF", _given(status="ST-IRR"), True),
+        ("V-UAC or not V-SEP", _given(vulnerabilities=frozenset({"V-SEP"})), False),
+        ("age < 18 or sex = F and danger_sign", _given(danger_sign=True), True),
+        ("(age < 18 or sex = F) and danger_sign", _given(), False),
+    ],
+)
+def test_a_condition_reads_as_it_is_written(text: str, given: Circumstances, holds: bool) -> None:
+    assert parse_condition(text).holds(given) is holds
+
+
+@pytest.mark.parametrize(
+    "text", ["age >=", "age > old", "(sex = F", "sex = F sex = M", "sex in", "age ? 3", "danger_sign and"]
+)
+def test_a_condition_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(ConditionError):
+        parse_condition(text)
+
+
+def test_rule_files_are_named_by_their_version() -> None:
+    for name, text in rule_texts().items():
+        assert Path(name).stem == parse_rule_set(text).version
