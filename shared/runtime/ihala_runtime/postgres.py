@@ -6,7 +6,7 @@ with their outbox rows, so that an event is stored exactly when the change it te
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -19,11 +19,15 @@ STATEMENT_TIMEOUT_MS = 30_000
 
 
 class Work:
-    """An open transaction. ``conn`` for plain SQL, ``record`` for events; the aggregate's row is locked before."""
+    """An open transaction. ``conn`` for plain SQL, ``record`` for events; the aggregate's row is locked before.
+
+    ``after_commit``: called, in order, once what was written is durable; never when it is undone.
+    """
 
     def __init__(self, conn: asyncpg.Connection) -> None:
         self.conn = conn
         self.events: list[NewEvent] = []
+        self.after_commit: list[Callable[[], None]] = []
 
     def record(self, event: NewEvent) -> None:
         self.events.append(event)
@@ -78,6 +82,8 @@ class Database:
             await write_events(connection, work.events)
         if work.events:
             self.committed.set()
+        for act in work.after_commit:
+            act()
 
     async def dedicated(self) -> asyncpg.Connection:
         """A connection of its own, for a lock that lives as long as it does. The caller closes it."""
