@@ -10,10 +10,12 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from ihala_local.failures import LocalFailure
+
 CANDIDATES = ("ihala", "postgres", "nobody")  # the first that exists here
 
 
-class NoUnprivilegedAccount(Exception):
+class NoUnprivilegedAccount(LocalFailure):
     """We are root and this machine has none of the accounts we could lend PostgreSQL."""
 
 

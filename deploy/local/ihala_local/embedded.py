@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ihala_local import jars, kafka, postgres
+from ihala_local.failures import LocalFailure
 from ihala_local.ports import new_port
 from ihala_local.processes import Folders, Lifeline, Program, last_lines, start
 
@@ -18,7 +19,7 @@ START_SECONDS = 90
 POLL_SECONDS = 0.1
 
 
-class DidNotStart(Exception):
+class DidNotStart(LocalFailure):
     """A server ended or stayed silent; the message ends with the last lines of its log."""
 
 
@@ -37,11 +38,14 @@ async def embedded_kafka(folder: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def embedded_postgres(folder: Path) -> AsyncIterator[str]:
-    """The superuser's DSN of a server of our own, with its data below the folder."""
+    """The superuser's DSN of a server of our own; its data are removed at the end."""
     server = postgres.PostgresServer(folder, new_port(set()), secrets.token_urlsafe(24))
     placement = await asyncio.to_thread(postgres.prepare, server)
-    async with running(postgres.program(server, placement), folder, lambda: postgres.answers(server.dsn())):
-        yield server.dsn()
+    try:
+        async with running(postgres.program(server, placement), folder, lambda: postgres.answers(server.dsn())):
+            yield server.dsn()
+    finally:
+        await asyncio.to_thread(postgres.forget_data, folder)
 
 
 @asynccontextmanager

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from ihala_local.failures import LocalFailure
+
 LOCK_FILE = Path(__file__).with_name("kafka-jars.toml")
 MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
 PARALLEL_DOWNLOADS = 6
@@ -29,8 +31,30 @@ Progress = Callable[[int], None]
 """Told how many more bytes have arrived."""
 
 
-class JarsUnavailable(Exception):
+class JarsUnavailable(LocalFailure):
     """Kafka's jars cannot be had; the message says why and what would help."""
+
+
+class Stopped(Exception):
+    """Nobody waits for the download any more."""
+
+
+class Stopping:
+    """Lets a download in another thread be stopped between two chunks."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+
+    def now(self) -> None:
+        self._stopped = True
+
+    def or_tell(self, progress: Progress) -> Progress:
+        def tell(arrived_bytes: int) -> None:
+            if self._stopped:
+                raise Stopped
+            progress(arrived_bytes)
+
+        return tell
 
 
 @dataclass(frozen=True, slots=True)

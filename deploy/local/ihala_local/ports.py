@@ -8,12 +8,14 @@ import random
 import socket
 from collections.abc import Callable, Iterable, Mapping
 
+from ihala_local.failures import LocalFailure
+
 LOOPBACK = "127.0.0.1"
 RANGE = range(20_000, 32_000)
 TRIES = 500
 
 
-class NoFreePort(Exception):
+class NoFreePort(LocalFailure):
     """Not one of many tried ports was free."""
 
 

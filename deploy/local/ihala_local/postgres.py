@@ -5,6 +5,7 @@ durability stays on. The wheel's own `get_server` is not used: it trusts everyon
 """
 
 import hashlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import asyncpg
 
 from ihala_local.accounts import Account, can_be_reached, give, readable_copy, unprivileged_account
+from ihala_local.failures import LocalFailure
 from ihala_local.ports import LOOPBACK
 from ihala_local.processes import Program
 
@@ -47,7 +49,7 @@ SETTINGS: Mapping[str, str] = {
 }
 
 
-class PostgresFailed(Exception):
+class PostgresFailed(LocalFailure):
     """PostgreSQL could not be prepared."""
 
 
@@ -77,10 +79,19 @@ def place(folder: Path) -> Placement:
     account = unprivileged_account()
     if account is None:
         return Placement(wheel_binaries(), folder / "data", None)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)
     data = folder / "data"
     if not can_be_reached(data, account):
         data = SHARED_DATA / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16] / "data"
     return Placement(reachable_binaries(account), data, account)
+
+
+def forget_data(folder: Path) -> None:
+    """Removes the data, wherever they lie."""
+    data = place(folder).data
+    if data.exists():
+        shutil.rmtree(data if data.is_relative_to(folder) else data.parent)
 
 
 def wheel_binaries() -> Path:

@@ -1,0 +1,24 @@
+"""Failures a person at the terminal can act on.
+
+LocalFailure
+├── accounts.NoUnprivilegedAccount   PostgreSQL does not run as root, and there is nobody to run it
+├── api.Refused                      a service answered with an error
+├── detached.UpFailed                a detached `up` ended before it was ready
+├── embedded.DidNotStart             a server of the tests ended while it started
+├── jars.JarsUnavailable             Kafka's jars cannot be had
+├── options.OptionRefused            the command line asks for something that cannot be
+├── kafka.KafkaFailed                Kafka could not be prepared
+├── ports.NoFreePort
+├── postgres.PostgresFailed          PostgreSQL could not be prepared
+├── provision.NotProvisioned         the sample data could not be loaded
+├── servers.ServerUnavailable        a server named by the environment does not answer
+├── state.AlreadyRunning, state.NotRunning
+├── supervisor.ProgramFailed         a program ended, or stayed silent, while the system started
+└── test_clock.ClockRefused          the clock goes forward only
+
+Rule: its message says what is wrong and what would help, and is all the person sees: no traceback.
+"""
+
+
+class LocalFailure(Exception):
+    """The message is for a person."""
