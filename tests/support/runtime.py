@@ -24,7 +24,7 @@ NewDatabase = Callable[[], Awaitable[str]]
 
 
 def a_topic(partitions: int = 4) -> Topic:
-    return Topic(f"test.{uuid7().hex[:16]}", "any", partitions)
+    return Topic(f"test.{uuid7().hex[-12:]}", "any", partitions)
 
 
 def an_event_kind(topic: Topic) -> EventType:

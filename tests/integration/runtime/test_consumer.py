@@ -27,7 +27,7 @@ KIND = "ihala.ops.record-parked.v1"
 
 def a_consumer(topic: Topic, handler: object = note_effect) -> Consumer[Work]:
     handlers = {KIND: handler}
-    return Consumer(f"test.{uuid7().hex[:12]}", plain_scope, handlers, topics=(topic.name,))  # type: ignore[arg-type]
+    return Consumer(f"test.{uuid7().hex[-12:]}", plain_scope, handlers, topics=(topic.name,))  # type: ignore[arg-type]
 
 
 async def send(producer: AIOKafkaProducer, topic: Topic, key: str, sequence: int, **headers: bytes) -> str:
