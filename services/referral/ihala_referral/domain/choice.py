@@ -12,7 +12,7 @@ from enum import StrEnum
 from ihala_events.vocabulary import ConsentBasis, Jurisdiction, PartnerType, Urgency
 
 from ihala_referral.domain.case import Consent, ScopeEntry
-from ihala_referral.domain.directory import OTHERS_ASKED, Directory, Partner, Place, wanted_need
+from ihala_referral.domain.directory import OTHERS_ASKED, Directory, Link, Partner, Place, wanted_need
 from ihala_referral.domain.rules import ANY_NEED, Step
 
 Places = Mapping[tuple[str, str], int]
@@ -38,22 +38,25 @@ class Gap(StrEnum):
     OUT_OF_AREA = "OUT_OF_AREA"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One place of a chain.  serves: the need this agency is asked for."""
+def chain_of(steps: tuple[Step, ...], need_code: str, place: Place, directory: Directory) -> tuple[Link, ...]:
+    """Every candidate in order, each agency once at its first place, the coordination cell last.
 
-    partner_id: str
-    serves: str
+    The directory remembers it: the same steps, need and place give the same chain.
+    """
+    key = (steps, need_code, place)
+    chain = directory.chains.get(key)
+    if chain is None:
+        chain = directory.chains[key] = _chain(steps, need_code, place, directory)
+    return chain
 
 
-def chain_of(steps: Sequence[Step], need_code: str, place: Place, directory: Directory) -> tuple[Link, ...]:
-    """Every candidate in order, each agency once at its first place, the coordination cell last."""
+def _chain(steps: tuple[Step, ...], need_code: str, place: Place, directory: Directory) -> tuple[Link, ...]:
     links: dict[str, Link] = {}
     for step in steps:
         wanted = wanted_need(step, need_code)
         found = directory.of_step(step, wanted, place)
         if step.others:
-            found = tuple(partner for partner in found if partner.partner_id not in links)[:OTHERS_ASKED]
+            found = [partner for partner in found if partner.partner_id not in links][:OTHERS_ASKED]
         for partner in found:
             serves = need_code if wanted == ANY_NEED else wanted
             links.setdefault(partner.partner_id, Link(partner.partner_id, serves))
@@ -112,22 +115,16 @@ def _ids(entries: Sequence[ScopeEntry]) -> frozenset[str]:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What is asked of every candidate.  first_day, last_day: local days of now and of ack_due.
-    waits: the row keeps waiting lists.  redirect: out of area, where nobody waits for a consent."""
+    on_call_only: U0 and U1.  may_wait: U3 and U4.  keeps_list: the row keeps waiting lists.
+    redirect: out of area, where nobody waits for a consent."""
 
-    urgency: Urgency
     permission: Permission
     first_day: date
     last_day: date
-    waits: bool = False
+    on_call_only: bool
+    may_wait: bool
+    keeps_list: bool = False
     redirect: bool = False
-
-    @property
-    def is_urgent(self) -> bool:
-        return self.urgency.rank <= Urgency.U1.rank
-
-    @property
-    def may_wait(self) -> bool:
-        return self.urgency.rank >= Urgency.U3.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,67 +147,62 @@ class Choice:
 
 def choose(links: Sequence[Link], ask: Ask, directory: Directory, places: Places) -> Choice:
     """links: the untried part of the chain, the coordination cell last."""
-    partners = [directory.partners.get(link.partner_id) for link in links]
-    known = [(link, partner) for link, partner in zip(links, partners, strict=True) if partner is not None]
-    agencies = [each for each in known if each[1].type is not PartnerType.COORD]
-    failures = {link: failures_of(link, partner, ask, places) for link, partner in agencies}
-    position, waitlisted, gap = _decide(agencies, failures, ask, places)
-    cell = next((link for link, partner in known if partner.type is PartnerType.COORD), None)
-    chosen = cell if position == CELL else (None if position == NOBODY else agencies[position][0])
+    known = [(link, directory.partners[link.partner_id]) for link in links if link.partner_id in directory.partners]
+    failures = [failures_of(link, partner, ask, places) for link, partner in known]
+    position, waitlisted, gap = _decide(known, failures, ask, places)
     return Choice(
-        tuple(_candidate(link, partner, failures.get(link, ()), chosen) for link, partner in known),
-        chosen,
+        tuple(
+            Candidate(link, partner.type, index == position, _why(failed, is_chosen=index == position))
+            for index, ((link, partner), failed) in enumerate(zip(known, failures, strict=True))
+        ),
+        None if position is None else known[position][0],
         waitlisted,
         gap,
     )
 
 
-NOBODY, CELL = -1, -2
+def _why(failed: tuple[Why, ...], *, is_chosen: bool) -> Why:
+    return failed[0] if failed else (Why.CHOSEN if is_chosen else Why.NEXT)
+
+
+Known = Sequence[tuple[Link, Partner]]
 
 
 def _decide(
-    agencies: Sequence[tuple[Link, Partner]],
-    failures: Mapping[Link, tuple[Why, ...]],
-    ask: Ask,
-    places: Places,
-) -> tuple[int, bool, Gap | None]:
-    """Position of the chosen agency (or NOBODY, CELL), whether it keeps a waiting list, and the gap."""
-    if ask.permission.nothing:
-        return NOBODY, False, None
-    only = [failures[link] for link, _ in agencies]
-    if () in only:
-        position = only.index(())
-        return position, is_full(agencies[position][0], places), None
-    if (Why.OUT_OF_SCOPE,) in only and ask.permission.asks_person and not ask.redirect:
-        return NOBODY, False, None
-    if (Why.FULL,) in only and ask.may_wait:
-        return only.index((Why.FULL,)), True, None
-    return CELL, False, Gap.CAPACITY if (Why.FULL,) in only else Gap.NO_SUCH_SERVICE
+    known: Known, failures: Sequence[tuple[Why, ...]], ask: Ask, places: Places
+) -> tuple[int | None, bool, Gap | None]:
+    """Position of the chosen agency (None: nobody), whether it keeps a waiting list, and the gap."""
+    if ask.permission.nothing or not known:
+        return None, False, None
+    position = failures.index(())  # the coordination cell, always there and never tested, ends the search
+    if known[position][1].type is not PartnerType.COORD:
+        return position, is_full(known[position][0], places), None
+    if (Why.OUT_OF_SCOPE,) in failures and ask.permission.asks_person and not ask.redirect:
+        return None, False, None
+    if (Why.FULL,) not in failures:
+        return position, False, Gap.NO_SUCH_SERVICE
+    return (failures.index((Why.FULL,)), True, None) if ask.may_wait else (position, False, Gap.CAPACITY)
 
 
 def failures_of(link: Link, partner: Partner, ask: Ask, places: Places) -> tuple[Why, ...]:
     """Every test that fails, in the order of the tests; the first is the candidate's `why`."""
-    failed = []
-    if ask.is_urgent and not partner.on_call:
-        failed.append(Why.NOT_ON_CALL)
+    if partner.type is PartnerType.COORD:
+        return ()
+    failed: tuple[Why, ...] = ()
+    if ask.on_call_only and not partner.on_call:
+        failed += (Why.NOT_ON_CALL,)
     if partner.closures and partner.closed_throughout(ask.first_day, ask.last_day):
-        failed.append(Why.CLOSED)
+        failed += (Why.CLOSED,)
     if not partner.has_agreement(ask.first_day):
-        failed.append(Why.NO_AGREEMENT)
+        failed += (Why.NO_AGREEMENT,)
     if partner.jurisdiction is not Jurisdiction.MOROCCO and not partner.has_transfer_ref:
-        failed.append(Why.NO_TRANSFER_REF)
+        failed += (Why.NO_TRANSFER_REF,)
     if not ask.permission.allows(partner):
-        failed.append(Why.OUT_OF_SCOPE)
-    if is_full(link, places) and not (ask.waits and ask.may_wait):
-        failed.append(Why.FULL)
-    return tuple(failed)
+        failed += (Why.OUT_OF_SCOPE,)
+    if is_full(link, places) and not (ask.keeps_list and ask.may_wait):
+        failed += (Why.FULL,)
+    return failed
 
 
 def is_full(link: Link, places: Places) -> bool:
-    return places.get((link.partner_id, link.serves)) == 0
-
-
-def _candidate(link: Link, partner: Partner, failed: tuple[Why, ...], chosen: Link | None) -> Candidate:
-    is_chosen = link is chosen
-    why = failed[0] if failed else (Why.CHOSEN if is_chosen else Why.NEXT)
-    return Candidate(link, partner.type, is_chosen, why)
+    return bool(places) and places.get((link.partner_id, link.serves)) == 0

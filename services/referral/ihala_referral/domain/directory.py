@@ -25,7 +25,7 @@ from ihala_referral.domain.rules import ANY_NEED, RuleSet, Step
 
 EVERYWHERE = "*"
 OTHERS_ASKED = 2  # a `T+` step is the next two
-REMEMBERED_STEPS = 20_000  # places x languages x days; beyond that the memory starts anew
+REMEMBERED_CHAINS = 5_000  # rows x communes x languages of a day; beyond that the memory starts anew
 
 # Groups of 4.4: the first that is not empty gives a step's candidates.
 COVERS, SAME_PREFECTURE, NEAR_PREFECTURE, ANYWHERE = 1, 2, 3, 4
@@ -79,6 +79,22 @@ def partner_of(record: PartnerRecord) -> Partner:
     )
 
 
+class Link(NamedTuple):
+    """One place of a chain.  serves: the need this agency is asked for."""
+
+    partner_id: str
+    serves: str
+
+
+class ChainMemory(dict[tuple[tuple[Step, ...], str, "Place"], tuple[Link, ...]]):
+    """Chains found so far; bounded, because days pass."""
+
+    def __setitem__(self, key: tuple[tuple[Step, ...], str, "Place"], chain: tuple[Link, ...]) -> None:
+        if len(self) >= REMEMBERED_CHAINS:
+            self.clear()
+        super().__setitem__(key, chain)
+
+
 class Standing(NamedTuple):
     """How near an agency stands to a commune; smaller is nearer."""
 
@@ -87,11 +103,10 @@ class Standing(NamedTuple):
     near: int
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a step is looked for, for whom and when."""
 
-    commune: Commune
+    commune: str
     languages: frozenset[str]
     day: date
     far: bool
@@ -99,11 +114,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """partners: by id."""
+    """partners: by id.  chains: remembered answers, for choice.chain_of alone."""
 
     partners: Mapping[str, Partner]
     _by_type: Mapping[PartnerType, tuple[Partner, ...]] = field(repr=False)
-    _remembered: dict[tuple[Step, str, Place], tuple[Partner, ...]] = field(default_factory=dict, repr=False)
+    chains: "ChainMemory" = field(default_factory=lambda: ChainMemory(), repr=False)
 
     @classmethod
     def of(cls, partners: Iterable[Partner]) -> "Directory":
@@ -118,24 +133,15 @@ class Directory:
                 return partner
         raise NoCoordinationCell
 
-    def of_step(self, step: Step, need_code: str, place: Place) -> tuple[Partner, ...]:
+    def of_step(self, step: Step, need_code: str, place: Place) -> list[Partner]:
         """Candidates of a step, in order.  For a `T+` step every other agency, the caller takes two."""
-        key = (step, need_code, place)
-        found = self._remembered.get(key)
-        if found is None:
-            if len(self._remembered) >= REMEMBERED_STEPS:
-                self._remembered.clear()
-            found = self._remembered[key] = self._find(step, need_code, place)
-        return found
-
-    def _find(self, step: Step, need_code: str, place: Place) -> tuple[Partner, ...]:
         standing = {
-            partner: standing_of(partner, place.commune)
+            partner: standing_of(partner, COMMUNES[place.commune])
             for partner in self._by_type[step.partner_type]
             if partner.serves(need_code) and partner.is_active(place.day)
         }
         admitted = _admitted(step, standing, far=place.far)
-        return tuple(sorted(admitted, key=lambda each: _rank(each, standing[each], place.languages)))
+        return sorted(admitted, key=lambda each: _rank(each, standing[each], place.languages))
 
 
 def standing_of(partner: Partner, commune: Commune) -> Standing:
@@ -185,7 +191,7 @@ def directory_warnings(directory: Directory, rules: RuleSet, day: date) -> list[
             urgent = row.default_urgency(code).rank <= 1
             for position, step in enumerate(row.chain):
                 for commune in inside:
-                    place = Place(commune, frozenset(), day, "far" in row.flags or row.urgency == "U0")
+                    place = Place(commune.code, frozenset(), day, "far" in row.flags or row.urgency == "U0")
                     found = directory.of_step(step, wanted_need(step, code), place)
                     if not found and not step.others:
                         warnings[f"{row.row_id} {step.partner_type} for {code}: none for {commune.code}"] = None

@@ -31,7 +31,6 @@ from ihala_referral.domain.choice import (
     Ask,
     Choice,
     Gap,
-    Link,
     Permission,
     Places,
     chain_of,
@@ -40,7 +39,7 @@ from ihala_referral.domain.choice import (
 )
 from ihala_referral.domain.conditions import Circumstances, FactValue
 from ihala_referral.domain.deadlines import Deadlines, attempt_ack_due, deadlines_of, one_month_after
-from ihala_referral.domain.directory import Directory, Place
+from ihala_referral.domain.directory import Directory, Link, Place
 from ihala_referral.domain.rules import Flag, Row, RuleSet, Step, Suggestion, TakeOver
 
 
@@ -114,7 +113,14 @@ class Mandate:
     def ask(self, consent: Consent, urgency: Urgency, days: tuple[date, date], directory: Directory) -> Ask:
         """days: local days of now and of ack_due."""
         permission = self.permission(consent, urgency, directory)
-        return Ask(urgency, permission, *days, waits=self.waits, redirect=self.redirect)
+        return Ask(
+            permission,
+            *days,
+            on_call_only=urgency <= Urgency.U1,
+            may_wait=urgency >= Urgency.U3,
+            keeps_list=self.waits,
+            redirect=self.redirect,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +364,7 @@ def _mandate(ruling: _Ruling, need: Need) -> Mandate:
 def _links(case: Case, need: Need, ruling: _Ruling, at: datetime, world: World) -> tuple[Link, ...]:
     far = Flag.FAR in ruling.decided_by.flags or ruling.urgency is Urgency.U0
     commune = _commune(case, need, ruling)
-    place = Place(commune, case.languages, world.calendar.local_date(at), far)
+    place = Place(commune.code, case.languages, world.calendar.local_date(at), far)
     return chain_of(ruling.steps, need.code, place, world.directory)
 
 

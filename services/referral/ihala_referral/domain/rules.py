@@ -13,7 +13,7 @@ from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ihala_events.intake import FACTS
 from ihala_events.vocabulary import ADULT_AGE, NEEDS, PartnerType, Urgency
@@ -59,8 +59,7 @@ class Flag(StrEnum):
     GAP = "gap"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """serves: the need to look for instead, `any`, or None for the referral's own.
     named_commune: only where communes[] names the commune.  others: two others of this type."""
 
