@@ -168,6 +168,18 @@ def until_clocked(place: State) -> None:
         fail(f"the services did not come back with the test clock; see {place.folders.logs}")
 
 
+@app.command("test", context_settings={"ignore_unknown_options": True})
+def run_tests(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[unit|contract|integration|e2e|faults|browser]")] = None,
+) -> None:
+    """All checks, or the tests of one part; further words go to pytest."""
+    from ihala_local.checks import run_checks
+
+    with told_failures():
+        code = run_checks(words or [])
+    raise typer.Exit(code)
+
+
 @contextmanager
 def told_failures() -> Iterator[None]:
     try:

@@ -3,6 +3,7 @@
 LocalFailure
 ├── accounts.NoUnprivilegedAccount   PostgreSQL does not run as root, and there is nobody to run it
 ├── api.Refused                      a service answered with an error
+├── checks.UnknownPart               no tests go by this name
 ├── detached.UpFailed                a detached `up` ended before it was ready
 ├── embedded.DidNotStart             a server of the tests ended while it started
 ├── jars.JarsUnavailable             Kafka's jars cannot be had
