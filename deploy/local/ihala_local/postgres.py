@@ -62,7 +62,8 @@ class PostgresServer:
     password: str
 
     def dsn(self, role: str = SUPERUSER, password: str | None = None, database: str = "postgres") -> str:
-        return f"postgresql://{role}:{quote(password or self.password)}@{LOOPBACK}:{self.port}/{database}"
+        secret = quote(password or self.password, safe="")
+        return f"postgresql://{role}:{secret}@{LOOPBACK}:{self.port}/{database}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,4 +95,4 @@ def dsn_of(superuser_dsn: str, role: str, password: str) -> str:
     """The same server, as this role in the database of its name."""
     parts = urlsplit(superuser_dsn)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password)}@{host}", path=f"/{role}"))
+    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{host}", path=f"/{role}"))
