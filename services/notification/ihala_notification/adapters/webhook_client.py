@@ -124,16 +124,23 @@ class WebhookClient:
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="webhook-dns")
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
-    async def __aenter__(self) -> Self:
+    def open(self) -> None:
+        """Within the event loop that will send."""
         self._sessions = {scheme: self._session(scheme) for scheme in ("http", "https")}
+
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def __aenter__(self) -> Self:
+        self.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for session in self._sessions.values():
-            await session.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self.close()
 
     async def post(self, address: str, headers: Mapping[str, str], body: bytes) -> AttemptResult:
         """Never raises for what the network or the agency does."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ihala_notification.domain.attempt import AttemptResult, Failure
+from ihala_notification.domain.signing import SignatureKind, SigningKey
 
 DISABLE_AFTER = timedelta(days=5)
 FAILURES_APART = timedelta(hours=12)
@@ -66,3 +67,18 @@ class EndpointHealth:
 
     def may_be_tried(self, at: datetime) -> bool:
         return self.state is EndpointState.ENABLED or self.probe_at is None or self.probe_at <= at
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an agency listens. keys: all that sign, the newest first."""
+
+    partner_id: str
+    url: str
+    signature: SignatureKind
+    keys: tuple[SigningKey, ...]
+    health: EndpointHealth
+
+    @property
+    def is_well(self) -> bool:
+        return self.health.state is EndpointState.ENABLED and self.health.failing_since is None

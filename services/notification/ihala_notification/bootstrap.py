@@ -1,0 +1,73 @@
+"""The only file that wires: settings in, parts of a running service out."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from ihala_runtime.postgres import Database
+from ihala_runtime.service import Parts
+
+from ihala_notification.adapters.claims import PostgresClaims
+from ihala_notification.adapters.delivery_log import PostgresDeliveryLog
+from ihala_notification.adapters.endpoints import PostgresEndpoints
+from ihala_notification.adapters.results import PostgresResults
+from ihala_notification.adapters.secret_box import SecretBox, key_from
+from ihala_notification.adapters.webhook_client import WebhookClient, WebhookTimes
+from ihala_notification.domain.message import Links
+from ihala_notification.domain.retry_schedule import STANDARD_DELAYS_SECONDS, RetrySchedule
+from ihala_notification.domain.webhook_address import AddressPolicy
+from ihala_notification.entrypoints.http_deliveries import deliveries_router
+from ihala_notification.entrypoints.http_endpoints import endpoints_router
+from ihala_notification.entrypoints.topics import dispatch_consumer, partner_consumer
+from ihala_notification.handlers.dispatch import Dispatcher
+from ihala_notification.handlers.endpoints import RegisterEndpoint, RotateSecret, TryEndpoint
+from ihala_notification.handlers.tell_agency import TellAgency
+from ihala_notification.settings import NotificationSettings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def bootstrap(settings: NotificationSettings) -> Parts:
+    database = Database(settings.postgres_dsn, "ihala-notification")
+    policy = AddressPolicy(settings.webhook_private_networks)
+    schedule = RetrySchedule(settings.webhook_retry_seconds or STANDARD_DELAYS_SECONDS)
+    overlap_seconds = settings.secret_overlap_hours * 3_600
+    endpoints = PostgresEndpoints(database, SecretBox(key_from(settings.kek_file)))
+    client = WebhookClient(policy, WebhookTimes(total_seconds=settings.webhook_timeout_seconds))
+    dispatcher = Dispatcher(
+        PostgresClaims(database),
+        PostgresResults(database, endpoints, schedule),
+        endpoints,
+        client,
+        concurrency=settings.webhook_concurrency,
+        give_up_after_seconds=schedule.whole_seconds,
+    )
+    tell_agency = TellAgency(Links(settings.intake_url, settings.referral_url))
+    return Parts(
+        name="notification",
+        title="Ihala notification",
+        settings=settings,
+        database=database,
+        migrations=MIGRATIONS,
+        routers=[
+            endpoints_router(
+                database,
+                endpoints,
+                dispatcher,
+                RegisterEndpoint(endpoints, policy, overlap_seconds),
+                RotateSecret(endpoints, overlap_seconds),
+                TryEndpoint(client),
+            ),
+            deliveries_router(database, PostgresDeliveryLog(database), dispatcher),
+        ],
+        consumers=[dispatch_consumer(tell_agency, dispatcher), partner_consumer()],
+        tasks=[dispatcher.poll, dispatcher.record],
+        prepare=[_opened(client), dispatcher.look],
+        finish=[dispatcher.finish, client.close],
+    )
+
+
+def _opened(client: WebhookClient) -> Callable[[], Awaitable[None]]:
+    async def open_client() -> None:
+        client.open()
+
+    return open_client

@@ -1,0 +1,1 @@
+"""The doors: topics and HTTP, turned into the words of the handlers."""

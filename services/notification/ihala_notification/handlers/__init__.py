@@ -1,0 +1,1 @@
+"""The use cases, one per file: what is done, in the words of the service, over ports."""
