@@ -109,7 +109,10 @@ class Stack:
             case "referral":
                 return {"IHALA_FIRST_ADMIN_FILE": str(self.state.first_admin_file)}
             case _:
-                return {"IHALA_WEBHOOK_PRIVATE_NETWORKS": PRIVATE_NETWORKS}
+                return {
+                    "IHALA_WEBHOOK_PRIVATE_NETWORKS": PRIVATE_NETWORKS,
+                    "IHALA_KEK_FILE": str(self.state.webhook_key_file),
+                }
 
 
 def copies_of(service: str, copies: Mapping[str, int]) -> list[str]:

@@ -105,6 +105,10 @@ class State:
         return self.folder / "intake" / "key-encryption-key"
 
     @property
+    def webhook_key_file(self) -> Path:
+        return self.folder / "notification" / "key-encryption-key"
+
+    @property
     def first_admin_file(self) -> Path:
         return self.folder / "referral" / "first-admin.json"
 
@@ -138,7 +142,12 @@ class State:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         self.folders.make()
-        private = (self.key_encryption_key_file, self.first_admin_file, self.sandbox_secrets_file)
+        private = (
+            self.key_encryption_key_file,
+            self.webhook_key_file,
+            self.first_admin_file,
+            self.sandbox_secrets_file,
+        )
         for folder in (self.folders.logs, self.folders.run, *(file.parent for file in private)):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
