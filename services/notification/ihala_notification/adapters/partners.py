@@ -17,7 +17,3 @@ async def store_partner(work: Work, record: PartnerRecord, changed_at: datetime)
         record.names.model_dump(),
         changed_at,
     )
-
-
-async def is_known(work: Work, partner_id: str) -> bool:
-    return bool(await work.conn.fetchval("SELECT EXISTS (SELECT FROM partner WHERE partner_id = $1)", partner_id))

@@ -12,7 +12,6 @@ from ihala_runtime.problem import FieldError, Problem, parse_body
 from pydantic import Field, TypeAdapter
 
 from ihala_notification.adapters.endpoints import PostgresEndpoints
-from ihala_notification.adapters.partners import is_known
 from ihala_notification.domain.endpoint import Endpoint
 from ihala_notification.domain.signing import SignatureKind, SigningKey
 from ihala_notification.domain.webhook_address import MAX_URL_CHARACTERS, AddressRefused
@@ -69,12 +68,13 @@ def endpoints_router(
 
     @router.put("/{partner_id}", openapi_extra=BODY_SCHEMA)
     async def put_endpoint(partner_id: PartnerId, request: Request, caller: Caller) -> dict[str, Any]:
-        """Say where webhooks go. The secret is in the answer only when it is new."""
+        """Say where webhooks go; possible before the directory's record of the agency has arrived here.
+
+        The secret is in the answer only when it is new.
+        """
         _own(caller, partner_id)
         wanted = parse_body(BODY, await request.body())
         async with database.transaction() as work:
-            if not await is_known(work, partner_id):
-                raise Problem.not_found()
             try:
                 key = await register(work, partner_id, wanted.url, SignatureKind(wanted.signature))
             except AddressRefused as refused:
