@@ -32,6 +32,10 @@ PARKED_LOOK_SECONDS = 1.0
 _log = logger(__name__)
 
 
+def _by_event_id(received: Received) -> inbox.RecordId:
+    return received.id
+
+
 def _nothing_ignored(_event_type: str) -> bool:
     return False
 
@@ -43,6 +47,7 @@ class Consumer(Generic[S]):
     name: the group id.  topics, or pattern: what it reads.  open_scope: loads what the records need and, when it
     closes, stores what the handlers changed.  handlers: by ``ce_type`` with version.  ignore: types that are
     another consumer's business ("" asks for records that are no event at all); any other unknown type is dead at once.
+    inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).
     """
 
     name: str
@@ -51,6 +56,7 @@ class Consumer(Generic[S]):
     topics: tuple[str, ...] = ()
     pattern: str | None = None
     ignore: Callable[[str], bool] = _nothing_ignored
+    inbox_id: Callable[[Received], inbox.RecordId] = _by_event_id
     max_records: int = 500
 
 
@@ -260,12 +266,11 @@ class ConsumerRunner:
         """Those not handled before, each once."""
         if not received:
             return []
-        fresh = await inbox.claim(work.conn, self.consumer.name, (each.id for each in received))
-        first: dict[tuple[str, str], Received] = {}
+        first: dict[inbox.RecordId, Received] = {}
         for each in received:
-            if each.id in fresh:
-                first.setdefault(each.id, each)
-        return list(first.values())
+            first.setdefault(self.consumer.inbox_id(each), each)
+        fresh = await inbox.claim(work.conn, self.consumer.name, first)
+        return [each for record_id, each in first.items() if record_id in fresh]
 
     async def _handle(self, scope: Any, received: Received) -> None:
         envelope = received.envelope

@@ -4,6 +4,7 @@ Pages and scripts come from this machine: nothing is loaded from a foreign host.
 """
 
 import time
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Response
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -98,10 +100,37 @@ def _header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """``openapi_extra`` for a route that reads its body by ``parse_body``."""
+    _DOCUMENTED[model.__name__] = model
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_DOCUMENTED: dict[str, type[BaseModel]] = {}
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with the bodies that we read ourselves, problems and the key."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        components = document.setdefault("components", {})
+        schemas = components.setdefault("schemas", {})
+        for model in _DOCUMENTED.values():
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas[model.__name__] = schema
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"key": []}]
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
 def add_common_routes(app: FastAPI, health: Health, asyncapi: dict[str, Any]) -> None:
     """``/live /ready /metrics /asyncapi.json /v1/whoami`` and the form of every refusal."""
     for kind in (Problem, *INFRASTRUCTURE, Exception):
         app.add_exception_handler(kind, problem_response)
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's documented way
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
 

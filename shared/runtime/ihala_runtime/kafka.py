@@ -117,18 +117,27 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 "offsets not committed", action="consume.commit", group=self.name, error_class=type(error).__name__
             )
 
-    async def measure_lag(self) -> None:
+    async def lag(self) -> dict[TopicPartition, int]:
+        """Records not handled yet, by partition of ours."""
         consumer = self._consumer()
         if consumer is None:
-            return
+            return {}
+        lag = {}
         for partition in consumer.assignment():
-            end = consumer.highwater(partition)
-            at = self._finished.get(partition)
+            end, at = consumer.highwater(partition), self._finished.get(partition)
             if at is None:
                 at = await _position(consumer, partition)
             if end is not None and at is not None:
-                labels = (self.name, partition.topic, str(partition.partition))
-                metrics.CONSUMER_LAG.labels(*labels).set(max(0, end - at))
+                lag[partition] = max(0, end - at)
+        return lag
+
+    async def measure_lag(self) -> None:
+        for partition, records in (await self.lag()).items():
+            metrics.CONSUMER_LAG.labels(self.name, partition.topic, str(partition.partition)).set(records)
+
+    async def is_behind(self) -> bool:
+        """True when records wait, or when it is not known whether any do."""
+        return not self.joined or any((await self.lag()).values())
 
     async def finish(self) -> None:
         """Take no more, finish the batch in hand, commit it."""
@@ -165,6 +174,10 @@ class Consumers:
         )
         for subscription in self.subscriptions:
             subscription.attach(self._broker)
+
+    async def is_behind(self, name: str) -> bool:
+        """Whether the consumer of that name has records still to handle."""
+        return any([await each.is_behind() for each in self.subscriptions if each.name == name])
 
     async def run(self) -> None:
         """Until cancelled: join, then commit offsets and measure lag."""

@@ -47,15 +47,17 @@ def new_event(
     event_id: UUID | None = None,
     topic: str | None = None,
     journey: str | None = None,
+    made_in: str | None = None,
     sequenced: bool = True,
 ) -> NewEvent:
     """An event ready to record; it remembers the trace it was made in.
 
     topic: only where the kind has no fixed one (a party's own topic).  journey: the ``traceparent`` where the
-    aggregate's journey began; default: of the record or request at hand.  sequenced: publish ``ce_sequence``.
+    aggregate's journey began; default: of the record or request at hand.  made_in: the ``traceparent`` of the
+    command; default: the span at hand.  sequenced: publish ``ce_sequence``.
     """
     event_id = event_id or uuid7()
-    here = telemetry.current_traceparent()
+    here = made_in or telemetry.current_traceparent()
     envelope = Envelope(
         id=str(event_id),
         source=source,

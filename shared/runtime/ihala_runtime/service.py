@@ -34,6 +34,7 @@ from ihala_runtime.settings import ServiceSettings
 
 MEASURE_EVERY_SECONDS = 2.0
 CLEAN_EVERY_SECONDS = 60.0
+HOURLY_SECONDS = 3600.0
 DRAIN_SECONDS = 5.0
 
 _log = logs.logger(__name__)
@@ -45,8 +46,8 @@ Task = Callable[[], Awaitable[None]]
 class Parts:
     """What a service's ``bootstrap`` gives.
 
-    prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  finish: before the
-    relay stops, for work in hand.  asyncapi: the document of the topics it reads and writes.
+    prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  hourly: clean-ups.
+    finish: before the relay stops, for work in hand.  asyncapi: the document of the topics it reads and writes.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Parts:
     consumers: Sequence[Consumer[Any]] = ()
     tasks: Sequence[Task] = ()
     prepare: Sequence[Task] = ()
+    hourly: Sequence[Task] = ()
     finish: Sequence[Task] = ()
     asyncapi: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
@@ -75,13 +77,20 @@ def build_app(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await _open_database(parts)
+        await until_reachable(parts.database, [RUNTIME_MIGRATIONS, parts.migrations])
         await credentials.refresh()
         for step in parts.prepare:
             await step()
         running = _start(
-            [relay.run, consumers.run, credentials.run, _measuring(parts.database), _cleaning(parts.database)]
+            [
+                relay.run,
+                consumers.run,
+                credentials.run,
+                _every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
+                _every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
+            ]
             + [runner.retry_parked for runner in runners]
+            + [_every(step, HOURLY_SECONDS) for step in parts.hourly]
             + list(parts.tasks)
         )
         _log.info("started", action="start", mode=parts.settings.mode)
@@ -96,6 +105,7 @@ def build_app(parts: Parts) -> FastAPI:
         summary="Synthetic mode: invented data only." if parts.settings.mode == "synthetic" else None,
     )
     app.state.credentials = credentials
+    app.state.consumers = consumers
     for name, value in parts.state.items():
         setattr(app.state, name, value)
     for router in parts.routers:
@@ -135,16 +145,17 @@ def use_own_time_zone_data() -> None:
         os.execv(sys.executable, [*sys.orig_argv[:1], *sys.orig_argv[1:]])  # noqa: S606  the same command again
 
 
-async def _open_database(parts: Parts) -> None:
+async def until_reachable(database: Database, migrations: Sequence[Path]) -> None:
+    """Wait for PostgreSQL, migrate, open the pool."""
     back_off = BackOff(0.2, 5.0)
     while True:
         try:
-            connection = await parts.database.dedicated()
+            connection = await database.dedicated()
             try:
-                applied = await migrate(connection, [RUNTIME_MIGRATIONS, parts.migrations])
+                applied = await migrate(connection, migrations)
             finally:
                 await connection.close()
-            await parts.database.connect()
+            await database.connect()
         except Exception as error:
             if not is_infrastructure(error):
                 raise
@@ -186,28 +197,24 @@ async def _stop(
     _log.info("stopped", action="stop")
 
 
-def _measuring(database: Database) -> Task:
-    async def measure() -> None:
+def _every(step: Task, seconds: float) -> Task:
+    """Repeat a step; a database that is away only delays it."""
+
+    async def repeat() -> None:
         while True:
-            await _when_possible(database, parking.measure)
-            await asyncio.sleep(MEASURE_EVERY_SECONDS)
+            try:
+                await step()
+            except Exception as error:
+                if not is_infrastructure(error):
+                    raise
+            await asyncio.sleep(seconds)
 
-    return measure
-
-
-def _cleaning(database: Database) -> Task:
-    async def clean() -> None:
-        while True:
-            await _when_possible(database, inbox.clean)
-            await asyncio.sleep(CLEAN_EVERY_SECONDS)
-
-    return clean
+    return repeat
 
 
-async def _when_possible(database: Database, work: Callable[[Any], Awaitable[object]]) -> None:
-    try:
+def _on(database: Database, work: Callable[[Any], Awaitable[object]]) -> Task:
+    async def step() -> None:
         async with database.connection() as connection:
             await work(connection)
-    except Exception as error:
-        if not is_infrastructure(error):
-            raise
+
+    return step

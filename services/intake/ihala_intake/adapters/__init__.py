@@ -1,0 +1,1 @@
+"""PostgreSQL, encryption and the group commit."""

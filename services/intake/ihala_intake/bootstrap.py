@@ -1,0 +1,85 @@
+"""The only file that wires the intake service together."""
+
+from pathlib import Path
+
+from ihala_events.asyncapi import asyncapi_document
+from ihala_runtime.postgres import Database
+from ihala_runtime.service import Parts, Task, until_reachable
+
+from ihala_intake.adapters import cases
+from ihala_intake.adapters.case_in_hand import PostgresAddressing, PostgresKnownCases
+from ihala_intake.adapters.group_commit import GroupCommit
+from ihala_intake.adapters.intake_store import IntakeStore
+from ihala_intake.adapters.keys import CaseKeys
+from ihala_intake.adapters.sealing import Sealer
+from ihala_intake.adapters.vault import PostgresAudit, SealedVault
+from ihala_intake.domain.acceptance import Policy
+from ihala_intake.entrypoints import http
+from ihala_intake.entrypoints.doors import Doors
+from ihala_intake.entrypoints.lifecycle import lifecycle_consumer
+from ihala_intake.entrypoints.parties import parties_consumer
+from ihala_intake.handlers.disclose import Disclose
+from ihala_intake.handlers.open_file import OpenFile
+from ihala_intake.handlers.submit_intake import PrepareIntake
+from ihala_intake.settings import IntakeSettings
+
+HERE = Path(__file__).parent
+KEEP_ANSWERS_DAYS = 7
+
+
+def build(settings: IntakeSettings) -> Parts:
+    database = Database(settings.postgres_dsn, "ihala-intake")
+    keys_database = Database(settings.keys_dsn, "ihala-intake-keys", max_connections=4)
+    doors = _doors(settings, database, keys_database)
+    return Parts(
+        name="intake",
+        title="Ihala intake",
+        settings=settings,
+        database=database,
+        migrations=HERE / "migrations",
+        routers=[http.router],
+        consumers=[lifecycle_consumer(), parties_consumer(doors)],
+        prepare=[_open_keys(keys_database)],
+        hourly=[_forget_answers(database)],
+        finish=[keys_database.close],
+        asyncapi=asyncapi_document("intake"),
+        state={"doors": doors},
+    )
+
+
+def _doors(settings: IntakeSettings, database: Database, keys_database: Database) -> Doors:
+    sealer, keys = Sealer.from_file(settings.kek_file), CaseKeys(keys_database)
+    policy = Policy(
+        case_ref_prefix=settings.case_ref_prefix,
+        most_ahead=settings.received_at_most_ahead,
+        most_ago=settings.received_at_most_ago,
+        any_time=settings.clock_file is not None,
+        intake_url=settings.intake_url,
+        referral_url=settings.referral_url,
+    )
+    store = IntakeStore(database, keys, sealer, policy)
+    open_file = OpenFile(PostgresAudit(database), SealedVault(keys, sealer))
+    return Doors(
+        clock=settings.clock(),
+        database=database,
+        prepare=PrepareIntake(policy, PostgresKnownCases(database), sealer),
+        store=store,
+        group_commit=GroupCommit(store.store_group),
+        open_file=open_file,
+        disclose=Disclose(PostgresAddressing(database), open_file),
+    )
+
+
+def _open_keys(keys_database: Database) -> Task:
+    async def open_keys() -> None:
+        await until_reachable(keys_database, [HERE / "key_migrations"])
+
+    return open_keys
+
+
+def _forget_answers(database: Database) -> Task:
+    async def forget() -> None:
+        async with database.connection() as connection:
+            await cases.forget_answers(connection, KEEP_ANSWERS_DAYS)
+
+    return forget

@@ -1,0 +1,1 @@
+"""Pure decisions: what is accepted, and what becomes of it."""

@@ -1,0 +1,67 @@
+"""What the addressed agency may read of a person: the need it was asked to meet, and how to reach them safely."""
+
+from datetime import datetime
+from uuid import UUID
+
+from ihala_events.intake import ConsentScope, Facts, IntakeRequest, Name, SafeContact
+from ihala_events.vocabulary import (
+    AgeBand,
+    BirthPrecision,
+    Channel,
+    ConsentBasis,
+    NeedCode,
+    PartnerType,
+    Sex,
+)
+from ihala_events.wire import Instant, Payload
+
+SILENT_CHANNELS = frozenset({Channel.NONE, Channel.RELAY})
+
+
+class Disclosure(Payload):
+    """Details of one person for one referral. ``phone`` null for the channels NONE and RELAY."""
+
+    referral_id: UUID
+    case_ref: str
+    need_code: NeedCode
+    names: list[Name]
+    phone: str | None
+    safe_contact: SafeContact
+    languages: list[str]
+    interpreter_needed: bool
+    age_band: AgeBand
+    birth_year: int | None
+    birth_precision: BirthPrecision | None
+    sex: Sex
+    facts: Facts
+    note: str | None
+    disclosed_at: Instant
+
+
+def disclose(intake: IntakeRequest, *, referral_id: UUID, case_ref: str, need_code: str, at: datetime) -> Disclosure:
+    """The fields of this need alone: an education agency reads no health fact (P07)."""
+    need = next((each for each in intake.needs if each.need_code == need_code), None)
+    return Disclosure(
+        referral_id=referral_id,
+        case_ref=case_ref,
+        need_code=need_code,
+        names=intake.names or [],
+        phone=None if intake.safe_contact.channel in SILENT_CHANNELS else intake.phone,
+        safe_contact=intake.safe_contact,
+        languages=[language.tag for language in intake.languages],
+        interpreter_needed=bool(intake.interpreter_needed),
+        age_band=intake.age_band,
+        birth_year=intake.birth_year,
+        birth_precision=intake.birth_precision,
+        sex=intake.sex or Sex.UNKNOWN,
+        facts=(need.facts if need else None) or Facts(),
+        note=need.note if need else None,
+        disclosed_at=at,
+    )
+
+
+def coordination_may_read(basis: ConsentBasis, scope: list[ConsentScope], partner_id: str) -> bool:
+    """The coordination cell sees code and reference; details only where a scope entry names it."""
+    if basis in (ConsentBasis.BEST_INTEREST, ConsentBasis.VITAL_INTEREST):
+        return False
+    return any(PartnerType.COORD in entry.partner_types or partner_id in entry.partner_ids for entry in scope)

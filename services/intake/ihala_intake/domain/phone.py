@@ -1,0 +1,22 @@
+"""Telephone numbers as people write them, kept as E.164. Foreign numbers are welcome."""
+
+import phonenumbers
+from ihala_events.partner import FieldRefusal
+
+from ihala_intake.domain.errors import IntakeRefused
+
+HOME_REGION = "MA"
+
+
+def normalised_phone(written: str | None) -> str | None:
+    """``0612345678``, ``00212…``, ``212…`` and ``+221…`` in E.164. Raises IntakeRefused for what is no number."""
+    if written is None:
+        return None
+    for candidate in (written, f"+{written}") if written[:1] not in "+0" else (written,):
+        try:
+            number = phonenumbers.parse(candidate, HOME_REGION)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE:
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    raise IntakeRefused([FieldRefusal(pointer="/phone", code="invalid-phone", message="is not a telephone number")])

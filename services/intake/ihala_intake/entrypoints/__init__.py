@@ -1,0 +1,1 @@
+"""Doors: HTTP and topics. An entrypoint owns the transaction."""

@@ -1,0 +1,23 @@
+"""What every door of the service stands on, put together once by ``bootstrap``."""
+
+from dataclasses import dataclass
+
+from ihala_runtime.clock import Clock
+from ihala_runtime.postgres import Database
+
+from ihala_intake.adapters.group_commit import GroupCommit
+from ihala_intake.adapters.intake_store import IntakeStore
+from ihala_intake.handlers.disclose import Disclose
+from ihala_intake.handlers.open_file import OpenFile
+from ihala_intake.handlers.submit_intake import Outcome, PrepareIntake, Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    clock: Clock
+    database: Database
+    prepare: PrepareIntake
+    store: IntakeStore
+    group_commit: GroupCommit[Submission, Outcome]
+    open_file: OpenFile
+    disclose: Disclose

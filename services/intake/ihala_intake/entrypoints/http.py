@@ -1,0 +1,226 @@
+"""The desk's and the integrators' HTTP door. One request is one transaction; 201 is answered after its commit."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse
+from ihala_events.access import Role
+from ihala_events.intake import ConsentRequest, IntakeRequest
+from ihala_events.vocabulary import IntakeState
+from ihala_runtime import telemetry
+from ihala_runtime.access import Principal, allow
+from ihala_runtime.http import body_of
+from ihala_runtime.kafka import Consumers
+from ihala_runtime.postgres import Work
+from ihala_runtime.problem import FieldError, Problem, parse_body
+from pydantic import TypeAdapter
+
+from ihala_intake.adapters import cases
+from ihala_intake.adapters.case_in_hand import LockedCase
+from ihala_intake.domain.acceptance import Submitter
+from ihala_intake.domain.disclosure import Disclosure
+from ihala_intake.domain.errors import IntakeRefused, KeyReused, NotTheirDesk
+from ihala_intake.entrypoints.doors import Doors
+from ihala_intake.entrypoints.lifecycle import LIFECYCLE_CONSUMER
+from ihala_intake.handlers.open_file import Erased, Reading
+from ihala_intake.handlers.record_consent import record_consent
+from ihala_intake.handlers.submit_intake import Submission
+from ihala_intake.handlers.withdraw_consent import WithdrawConsent, withdraw_consent
+
+DISCLOSURE_WAIT_SECONDS = 2.0
+DISCLOSURE_LOOK_SECONDS = 0.05
+
+router = APIRouter(prefix="/v1")
+
+_INTAKE = TypeAdapter(IntakeRequest)
+_CONSENT = TypeAdapter(ConsentRequest)
+_WITHDRAWAL = TypeAdapter(WithdrawConsent)
+
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+Submitting = Annotated[Principal, allow("desk", "integrator")]
+CaseWorker = Annotated[Principal, allow("desk", "protection")]
+
+
+def _doors(request: Request) -> Doors:
+    doors: Doors = request.app.state.doors
+    return doors
+
+
+@router.post("/intakes", status_code=201, tags=["intake"], openapi_extra=body_of(IntakeRequest))
+async def submit(request: Request, principal: Submitting, idempotency_key: IdempotencyKey = None) -> JSONResponse:
+    """Record an intake: 201 once it is durable. The same key and body: the same answer again."""
+    key = _checked_key(idempotency_key)
+    submission = await _prepared(request, principal, key)
+    try:
+        outcome = await _doors(request).group_commit.submit(submission)
+    except KeyReused:
+        raise Problem.conflict(KeyReused.slug, "The Idempotency-Key was used with another body.") from None
+    headers = {"Idempotency-Replayed": "true"} if outcome.replayed else None
+    return JSONResponse(_as_shown(outcome.answer, principal), 201, headers)
+
+
+@router.post("/intakes:validate", tags=["intake"], openapi_extra=body_of(IntakeRequest))
+async def validate(request: Request, principal: Submitting) -> dict[str, Any]:
+    """What would be refused; nothing is stored."""
+    submission = await _prepared(request, principal, "validate")
+    return {"state": submission.answer["state"], "needs": [need["need_code"] for need in submission.answer["needs"]]}
+
+
+async def _prepared(request: Request, principal: Principal, key: str) -> Submission:
+    doors = _doors(request)
+    intake = parse_body(_INTAKE, await request.body())
+    here = telemetry.current_traceparent()
+    try:
+        return await doors.prepare(
+            intake, _submitter(principal), key, doors.clock.now(), journey=here, traceparent=here
+        )
+    except NotTheirDesk:
+        raise Problem(403, NotTheirDesk.slug, "This key does not work for that desk") from None
+    except IntakeRefused as refused:
+        raise Problem.invalid(
+            FieldError(error.pointer, error.code, error.message) for error in refused.errors
+        ) from None
+
+
+def _submitter(principal: Principal) -> Submitter:
+    integrator = principal.party_id if principal.role is Role.INTEGRATOR else None
+    return Submitter(principal.credential_id, principal.desk_ids, integrator)
+
+
+def _checked_key(key: str | None) -> str:
+    if not key or len(key) > 255 or not key.isascii() or not key.isprintable():
+        raise Problem(
+            400,
+            "idempotency-key-required",
+            "An Idempotency-Key header is needed",
+            "1 to 255 printable ASCII characters.",
+        )
+    return key
+
+
+def _as_shown(answer: dict[str, Any], principal: Principal) -> dict[str, Any]:
+    """A suspected duplicate is shown as held to desk and protection alone."""
+    hide = principal.role is Role.INTEGRATOR and answer["state"] == IntakeState.HELD
+    return {**answer, "state": IntakeState.SUBMITTED} if hide else answer
+
+
+@router.get("/cases/{case_ref}", tags=["case"])
+async def read_case(
+    request: Request, case_ref: str, principal: Annotated[Principal, allow("desk", "protection", "integrator")]
+) -> dict[str, Any]:
+    """A desk's own case with the person's data; an integrator sees reference and state of its own."""
+    doors = _doors(request)
+    async with doors.database.connection() as connection:
+        file = await cases.find_case(connection, case_ref)
+        if file is None or not _may_see(file, principal):
+            raise Problem.not_found()
+        if principal.role is Role.INTEGRATOR:
+            return {"case_ref": case_ref, "state": IntakeState.SUBMITTED}
+        consent = await cases.current_consent(connection, file.case_id)
+    reading = Reading(principal.actor, "case-read", file.case_id, doors.clock.now())
+    try:
+        person = (await doors.open_file(reading, file.sealed)).model_dump(mode="json", exclude={"consent", "needs"})
+    except Erased:
+        person = None
+    return {
+        "case_id": file.case_id,
+        "intake_id": file.intake_id,
+        "case_ref": case_ref,
+        "desk_id": file.desk_id,
+        "state": file.state,
+        "received_at": file.received_at,
+        "needs": file.needs,
+        "consent": _consent_shown(consent),
+        "person": person,
+    }
+
+
+def _may_see(file: cases.CaseFile, principal: Principal) -> bool:
+    if principal.role is Role.INTEGRATOR:
+        return file.integrator_id is not None and file.integrator_id == principal.party_id
+    return principal.role is Role.PROTECTION or file.desk_id in principal.desk_ids
+
+
+def _consent_shown(consent: cases.Consent | None) -> dict[str, Any] | None:
+    if consent is None:
+        return None
+    return {
+        "consent_id": consent.consent_id,
+        "basis": consent.basis,
+        "scope": [entry.model_dump(mode="json") for entry in consent.scope],
+        "text_version": consent.text_version,
+        "recorded_at": consent.recorded_at,
+        "withdrawn_at": consent.withdrawn_at,
+        "withdrawn_needs": consent.withdrawn_needs,
+    }
+
+
+@router.post("/cases/{case_ref}/consents", status_code=201, tags=["case"], openapi_extra=body_of(ConsentRequest))
+async def give_consent(request: Request, case_ref: str, principal: CaseWorker) -> dict[str, Any]:
+    """The person consents anew; it replaces the consent before."""
+    doors = _doors(request)
+    given = parse_body(_CONSENT, await request.body())
+    async with doors.database.transaction() as work:
+        case = await _locked(work, case_ref, principal)
+        with telemetry.journey(case.file.journey):
+            consent_id = await record_consent(case, given, doors.clock.now())
+    return {"consent_id": consent_id, "case_ref": case_ref}
+
+
+@router.post("/cases/{case_ref}/consent-withdrawal", tags=["case"], openapi_extra=body_of(WithdrawConsent))
+async def take_consent_back(request: Request, case_ref: str, principal: CaseWorker) -> dict[str, Any]:
+    """The person takes the consent back; disclosures end at once, deliveries and referrals by the event."""
+    doors = _doors(request)
+    command = parse_body(_WITHDRAWAL, await request.body())
+    async with doors.database.transaction() as work:
+        case = await _locked(work, case_ref, principal)
+        consent = await cases.current_consent(work.conn, case.case_id)
+        if consent is None:
+            raise Problem.not_found()
+        now: datetime = doors.clock.now()
+        if _takes_something(command, consent):
+            with telemetry.journey(case.file.journey):
+                await withdraw_consent(case, command, consent.consent_id, now)
+    return {"case_ref": case_ref, "consent_id": consent.consent_id, "need_codes": command.need_codes}
+
+
+def _takes_something(command: WithdrawConsent, consent: cases.Consent) -> bool:
+    """False for a repetition, which changes nothing and tells nobody twice."""
+    return consent.withdrawn_at is None and (
+        command.need_codes is None or not set(command.need_codes) <= set(consent.withdrawn_needs)
+    )
+
+
+async def _locked(work: Work, case_ref: str, principal: Principal) -> LockedCase:
+    file = await cases.find_case(work.conn, case_ref, lock=True)
+    if file is None or not _may_see(file, principal):
+        raise Problem.not_found()
+    return LockedCase(work, file)
+
+
+@router.get("/cases/{case_ref}/disclosure", tags=["disclosure"], response_model=Disclosure)
+async def disclosure(
+    request: Request, case_ref: str, referral_id: UUID, principal: Annotated[Principal, allow("agency")]
+) -> Disclosure:
+    """The person's details for the agency that the referral is addressed to now; written into the audit trail."""
+    doors = _doors(request)
+    deadline = asyncio.get_running_loop().time() + DISCLOSURE_WAIT_SECONDS
+    while True:
+        try:
+            found = await doors.disclose(
+                case_ref, referral_id, principal.party_id or "", principal.actor, doors.clock.now()
+            )
+        except Erased:
+            raise Problem.not_found() from None
+        if found is not None:
+            return found
+        if asyncio.get_running_loop().time() >= deadline:
+            break
+        await asyncio.sleep(DISCLOSURE_LOOK_SECONDS)
+    consumers: Consumers = request.app.state.consumers
+    if await consumers.is_behind(LIFECYCLE_CONSUMER):
+        raise Problem(503, "not-up-to-date", "Please try again", headers={"Retry-After": "2"})
+    raise Problem.not_found()

@@ -1,0 +1,23 @@
+"""A case in hand: its row is locked, its events are counted by its own sequence."""
+
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from ihala_events.catalogue import EventType
+from ihala_events.intake import ConsentRequest
+from ihala_events.wire import Payload
+
+
+class CaseInHand(Protocol):
+    @property
+    def case_id(self) -> UUID: ...
+
+    @property
+    def case_ref(self) -> str: ...
+
+    async def replace_consent(self, consent_id: UUID, given: ConsentRequest, at: datetime) -> None: ...
+
+    async def withdraw_consent(self, consent_id: UUID, need_codes: list[str] | None, at: datetime) -> None: ...
+
+    async def record(self, kind: EventType, payload: Payload, at: datetime) -> None: ...

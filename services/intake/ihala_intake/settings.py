@@ -1,0 +1,16 @@
+"""What the intake service is told by its environment, beside what every service is."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from ihala_runtime.settings import ServiceSettings
+
+
+class IntakeSettings(ServiceSettings):
+    """``keys_dsn``: the database of data keys, dumped apart. ``kek_file``: made at the first start, mode 0600."""
+
+    keys_dsn: str
+    kek_file: Path
+    case_ref_prefix: str = "AG"
+    received_at_most_ahead: timedelta = timedelta(minutes=5)
+    received_at_most_ago: timedelta = timedelta(days=30)
