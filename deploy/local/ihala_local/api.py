@@ -3,7 +3,8 @@
 Rule: a refusal is told in the words of its problem document; a key or a secret is never part of a message.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,17 @@ class Api:
     async def delete(self, path: str) -> Any:
         return await self._call("DELETE", path)
 
+    async def every(self, path: str, **query: str) -> list[Any]:
+        """All items of a list, page by page."""
+        items: list[Any] = []
+        cursor: str | None = None
+        while True:
+            page = await self.get(path, limit="200", **query, **({"cursor": cursor} if cursor else {}))
+            items += page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return items
+
     async def knows_key(self) -> bool:
         """Whether the service has learnt of our key."""
         try:
@@ -71,6 +83,13 @@ class Api:
             if answer.ok:
                 return await answer.json() if answer.status != 204 else None
             raise Refused(answer.status, f"{method} {path}", await problem_of(answer))
+
+
+@asynccontextmanager
+async def calling(endpoints: Mapping[str, Any], service: str, key: str) -> AsyncIterator[Api]:
+    """A service of the running system, called with this key."""
+    async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        yield Api(session, endpoints[service], key)
 
 
 async def problem_of(answer: aiohttp.ClientResponse) -> Mapping[str, Any]:

@@ -9,15 +9,13 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from ihala_local.console import Console
-from ihala_local.failures import LocalFailure
+from ihala_local import party_commands
+from ihala_local.shell import StateFolder, console, fail, told_failures
 from ihala_local.state import DEFAULT_FOLDER, AlreadyRunning, State
 
 DOWN_SECONDS = 60
@@ -31,9 +29,10 @@ app = typer.Typer(
 )
 clock_app = typer.Typer(no_args_is_help=True, help="The test clock: forward only, refused in production.")
 app.add_typer(clock_app, name="clock")
-
-console = Console()
-StateFolder = Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder of one local system.")]
+app.add_typer(party_commands.access_app, name="access")
+app.add_typer(party_commands.directory_app, name="directory")
+app.add_typer(party_commands.route_app, name="route")
+app.command("demo")(party_commands.demo)
 
 
 @app.command()
@@ -178,26 +177,3 @@ def run_tests(
     with told_failures():
         code = run_checks(words or [])
     raise typer.Exit(code)
-
-
-@contextmanager
-def told_failures() -> Iterator[None]:
-    try:
-        yield
-    except LocalFailure as failure:
-        fail(str(failure))
-    except BaseExceptionGroup as group:
-        known, unknown = group.split(LocalFailure)
-        if known is None or unknown is not None:
-            raise
-        fail(str(first_of(known)))
-
-
-def first_of(group: BaseExceptionGroup[LocalFailure]) -> LocalFailure:
-    first = group.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def fail(message: str) -> NoReturn:
-    console.failure(message)
-    raise typer.Exit(1)

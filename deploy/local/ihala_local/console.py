@@ -73,6 +73,9 @@ class Console:
             self._out.print(f"{service}: oldest unpublished event {seconds:.1f} s")
         self._out.print(f"{status['parked']} parked")
 
+    def show(self, table: Table) -> None:
+        self._out.print(table, soft_wrap=True)
+
     def print_raw(self, text: str) -> None:
         """For other programs to read: no markup, no wrapping."""
         self._out.print(text, markup=False, soft_wrap=True)

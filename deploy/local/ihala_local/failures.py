@@ -1,14 +1,17 @@
 """Failures a person at the terminal can act on.
 
 LocalFailure
+├── access.KeyNotKnown               a service has not learnt of a key in time
 ├── accounts.NoUnprivilegedAccount   PostgreSQL does not run as root, and there is nobody to run it
 ├── api.Refused                      a service answered with an error
 ├── checks.UnknownPart               no tests go by this name
+├── demo.DemoFailed                  something that should have happened did not, in time
 ├── detached.UpFailed                a detached `up` ended before it was ready
+├── directory.NotADirectory          the file does not hold agencies
 ├── embedded.DidNotStart             a server of the tests ended while it started
 ├── jars.JarsUnavailable             Kafka's jars cannot be had
-├── options.OptionRefused            the command line asks for something that cannot be
 ├── kafka.KafkaFailed                Kafka could not be prepared
+├── options.OptionRefused            the command line asks for something that cannot be
 ├── ports.NoFreePort
 ├── postgres.PostgresFailed          PostgreSQL could not be prepared
 ├── provision.NotProvisioned         the sample data could not be loaded

@@ -4,10 +4,8 @@ Rule: over HTTP only, as anybody else would, and each key is kept as soon as it 
 broke half way is taken up where it stopped.
 """
 
-import asyncio
 import hashlib
 import secrets
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,15 +13,15 @@ from typing import Any
 
 import aiohttp
 
+from ihala_local.access import known_at
 from ihala_local.api import TIMEOUT, Api
+from ihala_local.directory import partners_in
 from ihala_local.failures import LocalFailure
 from ihala_local.stack import SANDBOX_PARTNER, Stack
 from ihala_local.state import Secrets, State, read_json, write_private
 
 DESKS = ("baom-agadir", "baom-inezgane", "baom-chtouka", "baom-taroudant", "baom-tiznit")
 INTEGRATOR = "integrator-sample"
-KNOWN_WITHIN_SECONDS = 30
-POLL_SECONDS = 0.1
 
 
 class NotProvisioned(LocalFailure):
@@ -47,24 +45,6 @@ def sample_partners() -> list[dict[str, Any]]:
     return [partner for content in contents for partner in partners_in(content)]
 
 
-def partners_in(content: str) -> list[dict[str, Any]]:
-    """TOML with one [[partner]] for each agency; dates become text, as on the wire."""
-    records: list[dict[str, Any]] = as_json(tomllib.loads(content)["partner"])
-    return records
-
-
-def as_json(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: as_json(entry) for key, entry in value.items()}
-        case list():
-            return [as_json(entry) for entry in value]
-        case bool() | int() | float() | str() | None:
-            return value
-        case _:
-            return value.isoformat()
-
-
 @dataclass(frozen=True, slots=True)
 class Provisioning:
     """Loads the sample data into one running system."""
@@ -79,7 +59,7 @@ class Provisioning:
     async def run(self) -> None:
         """The directory is loaded once; webhooks follow the sandbox partner when its port has changed."""
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
-            await self._known_everywhere(session, self._must(self.kept.credentials.admin))
+            await self._all_known()
             if not self.kept.directory_loaded:
                 await self._load_sample(session)
             await self._register_webhooks(session, list(self.kept.credentials.partners))
@@ -90,7 +70,7 @@ class Provisioning:
     async def _load_sample(self, session: aiohttp.ClientSession) -> None:
         partners = sample_partners()
         await self._make_keys(self._admin(session), [partner["partner_id"] for partner in partners])
-        await self._all_known(session)
+        await self._all_known()
         await self._load_directory(session, partners)
 
     def _admin(self, session: aiohttp.ClientSession) -> Api:
@@ -117,21 +97,13 @@ class Provisioning:
     def _keep(self) -> None:
         self.stack.state.keep_secrets(self.kept)
 
-    async def _all_known(self, session: aiohttp.ClientSession) -> None:
+    async def _all_known(self) -> None:
+        """In every copy of every service, so that whatever is called next knows who calls."""
         self._keep()
         keys = self.kept.credentials
-        for key in (keys.desk, keys.operator, keys.protection, keys.integrator, *keys.partners.values()):
-            await self._known_everywhere(session, self._must(key))
-
-    async def _known_everywhere(self, session: aiohttp.ClientSession, key: str) -> None:
-        """Every copy of every service learns of credentials by itself, from the topic."""
+        every = (keys.admin, keys.desk, keys.operator, keys.protection, keys.integrator, *keys.partners.values())
         urls = [self.stack.url(program.name) for program in self.stack.services()]
-        waiting = (until_known(Api(session, url, key)) for url in urls)
-        try:
-            async with asyncio.timeout(KNOWN_WITHIN_SECONDS):
-                await asyncio.gather(*waiting)
-        except TimeoutError:
-            raise NotProvisioned(f"a key was not known to every service after {KNOWN_WITHIN_SECONDS} s") from None
+        await known_at(urls, [key for key in every if key is not None])
 
     async def _load_directory(self, session: aiohttp.ClientSession, partners: list[dict[str, Any]]) -> None:
         operator = Api(session, self.stack.service_url("referral"), self._must(self.kept.credentials.operator))
@@ -154,8 +126,3 @@ class Provisioning:
         if key is None:
             raise NotProvisioned("a key is missing from the state's secrets.json")
         return key
-
-
-async def until_known(api: Api) -> None:
-    while not await api.knows_key():  # noqa: ASYNC110 (another process learns it)
-        await asyncio.sleep(POLL_SECONDS)

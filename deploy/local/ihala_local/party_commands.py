@@ -1,0 +1,132 @@
+"""The commands that speak with a running system: parties, directory, routing, demo.
+
+Rule: like cli.py, a thin door to the module that does the work.
+"""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ihala_local.shell import StateFolder, console, fail, told_failures
+from ihala_local.state import DEFAULT_FOLDER, State
+
+access_app = typer.Typer(no_args_is_help=True, help="Keys of parties and people.")
+directory_app = typer.Typer(no_args_is_help=True, help="The agencies.")
+route_app = typer.Typer(no_args_is_help=True, help="Routing without storing.")
+
+
+@access_app.command("create")
+def access_create(
+    role: str,
+    party: Annotated[str | None, typer.Option(help="Of an agency or an integrator.")] = None,
+    desk: Annotated[list[str] | None, typer.Option(help="Of a desk officer or an integrator; repeat it.")] = None,
+    label: str = "",
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """Make a key and print it once, when every service knows it."""
+    from ihala_local.access import create
+
+    with told_failures():
+        made = asyncio.run(create(State(state.resolve()).endpoints(), role, party, desk or [], label))
+        console.print_raw(json.dumps(made))
+
+
+@access_app.command("revoke")
+def access_revoke(credential_id: str, state: StateFolder = DEFAULT_FOLDER) -> None:
+    """End a key; it is refused everywhere within seconds."""
+    from ihala_local.access import revoke
+
+    with told_failures():
+        asyncio.run(revoke(State(state.resolve()).endpoints(), credential_id))
+        console.note(f"revoked {credential_id}")
+
+
+@access_app.command("list")
+def access_list(state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Who may call; never a key."""
+    from ihala_local.access import every_credential
+    from ihala_local.journeys import plain_table
+
+    with told_failures():
+        table = plain_table("credential", "role", "party", "desks", "label", "revoked")
+        for each in asyncio.run(every_credential(State(state.resolve()).endpoints())):
+            desks = " ".join(each["desk_ids"])
+            table.add_row(
+                each["credential_id"], each["role"], each["party_id"], desks, each["label"], each["revoked_at"]
+            )
+        console.show(table)
+
+
+@directory_app.command("import")
+def directory_import(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Add or replace agencies: TOML with one [[partner]] for each."""
+    from ihala_local.directory import import_partners, partners_in
+
+    with told_failures():
+        partners = partners_in(read(file))
+        asyncio.run(import_partners(State(state.resolve()).endpoints(), partners))
+        console.note(f"{len(partners)} agencies")
+
+
+@directory_app.command("export")
+def directory_export(state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Print all agencies as TOML."""
+    from ihala_local.directory import export
+
+    with told_failures():
+        console.print_raw(asyncio.run(export(State(state.resolve()).endpoints())))
+
+
+@route_app.command("explain")
+def route_explain(
+    file: Annotated[Path, typer.Argument(help="An intake as JSON; - reads standard input.")],
+    at: Annotated[str | None, typer.Option(metavar="INSTANT", help="The instant of routing.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """Where an intake would go and why; nothing is stored."""
+    from ihala_local.explain import as_table, explain
+
+    with told_failures():
+        answer = asyncio.run(explain(State(state.resolve()).endpoints(), intake_in(read(file)), at))
+        if as_json:
+            console.print_raw(json.dumps(answer, ensure_ascii=False))
+        else:
+            console.show(as_table(answer))
+
+
+def demo(state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Sample intakes, and one referral's journey to the agency's verified webhook and its outcome."""
+    from ihala_local.demo import run
+    from ihala_local.journeys import overview, steps, trace_line
+    from ihala_local.test_clock import read_clock
+
+    with told_failures():
+        place = State(state.resolve())
+        endpoints = place.endpoints()
+        now = read_clock(place.clock_file) or datetime.now(UTC)
+        journeys = asyncio.run(run(endpoints, now, console.note))
+        console.show(overview(journeys))
+        console.show(steps(journeys[0]))
+        console.print_raw(trace_line(journeys[0], endpoints["traces"]))
+        if not all(journey.all_verified for journey in journeys):
+            fail("a webhook was not verified")
+
+
+def read(file: Path) -> str:
+    """The file's text, or standard input for -."""
+    try:
+        return typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+
+
+def intake_in(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        fail(f"no JSON: line {error.lineno}, column {error.colno}")
