@@ -1,4 +1,4 @@
-"""What holds for every case: the properties of domain.md 4.8."""
+"""What holds for every case: the properties of the specification"""
 
 from dataclasses import replace
 from datetime import datetime

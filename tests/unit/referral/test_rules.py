@@ -14,7 +14,7 @@ from support.referral_world import rules
 
 SHIPPED = next(iter(rule_texts().values()))
 
-# domain.md 4.2: row, urgency, chain (PT-COORD is not written)
+# the specification: row, urgency, chain (PT-COORD is not written)
 ROWS = """
 R02 U0 PT-HOS PT-HOS+|R03a U1 PT-CAPE PT-EN PT-IOM|R04a U1 PT-CAPE PT-NGO-CHI|R07 U1 PT-HOS PT-ESSP
 R08a U0 PT-HOS[HEA-EMG] PT-HOS|R08b U0 PT-HOS PT-HOS[HEA-EMG]|R09a U1 PT-HOS[HEA-EMG] PT-HOS PT-NGO-HEA

@@ -1,7 +1,7 @@
 """Reads the data files that come with the service: calendar, rules, sample directory, zone data.
 
 Zone data come from the `tzdata` package alone: the system's tables may predate Morocco's change of 2026-09-20 and
-`zoneinfo` would prefer them (domain.md, fact 1).
+`zoneinfo` would prefer them.
 """
 
 import json

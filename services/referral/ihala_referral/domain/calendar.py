@@ -186,7 +186,7 @@ def _month_day(value: str) -> tuple[int, int]:
     return int(month), int(day)
 
 
-# Instants whose local reading tells fresh zone data from stale ones (IANA 2026c, domain.md part 6).
+# Instants whose local reading tells fresh zone data from stale ones (IANA 2026c).
 # All lie outside Ramadan 2027, where stale data agree by accident.
 ZONE_PROBES: tuple[tuple[datetime, str], ...] = (
     (datetime(2026, 11, 23, 8, 30, tzinfo=UTC), "08:30"),

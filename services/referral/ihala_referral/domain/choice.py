@@ -1,7 +1,7 @@
 """Who is asked: candidates in order, the tests, the consent, and what happens when nobody passes.
 
-Owns domain.md 4.4.  The same function chooses the first agency and every later one; it reads the directory and
-the free places it is given, and changes nothing.
+Owns the choice of an agency.  The same function chooses the first one and every later one; it reads the directory
+and the free places it is given, and changes nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence

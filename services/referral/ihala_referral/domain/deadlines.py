@@ -12,7 +12,7 @@ from ihala_events.vocabulary import Urgency
 
 from ihala_referral.domain.calendar import Calendar
 
-FROM_RECEIPT = timedelta(minutes=10)  # an attempt sent this soon still counts from received_at (domain.md 4.6)
+FROM_RECEIPT = timedelta(minutes=10)  # an attempt sent this soon still counts from received_at
 OFFER_WORKING_DAYS = 3  # an offered place lapses at the close of the third working day
 DUPLICATE_HOLD = timedelta(hours=4)  # a likely duplicate waits this long for a human (R06)
 
@@ -46,7 +46,7 @@ def attempt_ack_due(
     hard_date: date | None,
     calendar: Calendar,
 ) -> datetime:
-    """When the agency asked at `sent_at` must have answered (domain.md 4.6)."""
+    """When the agency asked at `sent_at` must have answered."""
     begins = received_at if sent_at - received_at <= FROM_RECEIPT else sent_at
     ack_due = _cut(_ack(urgency, begins, calendar), begins, hard_date, calendar)
     return min(ack_due, contact_due) if contact_due > sent_at else ack_due

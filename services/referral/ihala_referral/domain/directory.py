@@ -1,6 +1,6 @@
 """The directory as routing reads it: an immutable, indexed snapshot of the agencies.
 
-Owns which agencies stand where in a chain (domain.md 4.4, candidates).  A change makes a new snapshot; one that
+Owns which agencies stand where in a chain.  A change makes a new snapshot; one that
 is in use never changes, so a batch of referrals sees one directory.
 """
 
@@ -27,7 +27,7 @@ EVERYWHERE = "*"
 OTHERS_ASKED = 2  # a `T+` step is the next two
 REMEMBERED_CHAINS = 5_000  # rows x communes x languages of a day; beyond that the memory starts anew
 
-# Groups of 4.4: the first that is not empty gives a step's candidates.
+# Groups: the first that is not empty gives a step's candidates.
 COVERS, SAME_PREFECTURE, NEAR_PREFECTURE, ANYWHERE = 1, 2, 3, 4
 
 

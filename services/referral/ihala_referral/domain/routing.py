@@ -1,6 +1,6 @@
 """From a case to its referrals: needs, rows, urgency, take-over, chain, choice, hold, clocks.
 
-Owns the order of work of domain.md 4.1.  Pure: the same case, instant, rules, directory and places give the same
+Owns the order of work of the specification  Pure: the same case, instant, rules, directory and places give the same
 answer, which is what `explain` shows and what the router stores.
 """
 
@@ -38,7 +38,7 @@ from ihala_referral.domain.choice import (
     permission_of,
 )
 from ihala_referral.domain.conditions import Circumstances, FactValue
-from ihala_referral.domain.deadlines import Deadlines, attempt_ack_due, deadlines_of, one_month_after
+from ihala_referral.domain.deadlines import FROM_RECEIPT, Deadlines, attempt_ack_due, deadlines_of, one_month_after
 from ihala_referral.domain.directory import Directory, Link, Place
 from ihala_referral.domain.rules import Flag, Row, RuleSet, Step, Suggestion, TakeOver
 
@@ -80,7 +80,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Who may be told what way (domain.md 4.7)."""
+    """Who may be told what way."""
 
     person: str
     partner: str
@@ -346,6 +346,8 @@ def _clocks(
     urgency: Urgency, received_at: datetime, at: datetime, hard_date: date | None, calendar: Calendar
 ) -> tuple[Deadlines, datetime]:
     deadlines = deadlines_of(urgency, received_at, hard_date, calendar)
+    if at - received_at <= FROM_RECEIPT:
+        return deadlines, deadlines.ack_due
     ack_due = attempt_ack_due(urgency, received_at, at, deadlines.contact_due, hard_date, calendar)
     return deadlines, ack_due
 
@@ -382,7 +384,7 @@ def _requires_confirmation(need: Need, ruling: _Ruling, basis: ConsentBasis) -> 
 
 
 def _state(case: Case, choice: Choice, ruling: _Ruling, confirmation: bool) -> tuple[ReferralState, HoldReason | None]:
-    """domain.md 4.5; nobody chosen is always a hold for consent."""
+    """the specification: nobody chosen is always a hold for consent."""
     if choice.chosen is None:
         return ReferralState.PROPOSED, HoldReason.CONSENT
     if ruling.is_redirect:

@@ -1,0 +1,558 @@
+"""The life of a referral: every legal and illegal move, and what time does."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from ihala_events.vocabulary import (
+    AttemptState,
+    ConsentBasis,
+    DeclineReason,
+    Outcome,
+    PartnerType,
+    ReferralState,
+    Urgency,
+)
+from ihala_referral.domain.attempt import CaseFile, Clock, Happening, Scene
+from ihala_referral.domain.capacity import PlaceBook, Published
+from ihala_referral.domain.case import Case, Consent
+from ihala_referral.domain.directory import Directory
+from ihala_referral.domain.errors import (
+    AttemptEnded,
+    LastInChain,
+    MoveRefused,
+    PartnerNotPossible,
+    SameStaff,
+    TooUrgentToWait,
+    TransitionRefused,
+)
+from ihala_referral.domain.referral import Referral
+from ihala_referral.domain.routing import World, route
+from ihala_referral.domain.transitions import OPEN, TRANSITIONS, Move, diagram
+from support.referral_world import (
+    a_case,
+    a_need,
+    at,
+    calendar,
+    consent_to,
+    directory_with,
+    partner,
+    rules,
+    sample_directory,
+)
+
+CENTRE, WOMEN, CELL = "essp-agd-agadir", "ngo-wom", "coord"
+REASON = DeclineReason.CAPACITY
+
+
+def a_scene(now: str, places: PlaceBook | None = None, directory: Directory | None = None) -> Scene:
+    return Scene(at(now), directory or sample_directory(), calendar(), places or PlaceBook())
+
+
+def a_referral(
+    case: Case | None = None,
+    code: str = "HEA-MAT",
+    places: PlaceBook | None = None,
+    directory: Directory | None = None,
+    when: str | None = None,
+) -> tuple[Referral, list[Happening]]:
+    """Of a pregnant woman in Agadir, sent to the health centre on Mon 2026-11-16 10:15."""
+    case = case or a_case("HEA-MAT")
+    book = places or PlaceBook()
+    now = at(when) if when else case.received_at
+    world = World(rules(), directory or sample_directory(), calendar(), book)
+    found = next(each for each in route(case, now, world) if each.need.code == code)
+    assert case.consent is not None
+    file = CaseFile(UUID(int=1), "AG-0000-0001", "baom-agadir", ("fr",), False, case.consent, frozenset({"recorder"}))
+    scene = Scene(now, world.directory, world.calendar, book)
+    return Referral.propose(UUID(int=2), UUID(int=3), file, found, case.received_at, scene)
+
+
+def sent() -> Referral:
+    return a_referral()[0]
+
+
+def names(happened: list[Happening]) -> list[str]:
+    return [each.kind.type.removeprefix("ihala.referral.").removesuffix(".v1") for each in happened]
+
+
+LATER = "2026-11-16 11:00"
+
+
+def proposed() -> Referral:
+    return a_referral(a_case("SOC-ASY", "SOC-VOT"), "SOC-VOT")[0]
+
+
+def acknowledged() -> Referral:
+    referral = sent()
+    referral.acknowledge(CENTRE, "a", a_scene(LATER))
+    return referral
+
+
+def accepted() -> Referral:
+    referral = sent()
+    referral.accept(CENTRE, "a", a_scene(LATER))
+    return referral
+
+
+def waitlisted() -> Referral:
+    referral = sent()
+    referral.waitlist(CENTRE, "a", a_scene(LATER))
+    return referral
+
+
+def in_service() -> Referral:
+    referral = accepted()
+    referral.start(CENTRE, "a", a_scene(LATER))
+    return referral
+
+
+def closed() -> Referral:
+    referral = in_service()
+    referral.close(CENTRE, Outcome.RECEIVED, "a", a_scene(LATER))
+    return referral
+
+
+def withdrawn() -> Referral:
+    referral = sent()
+    referral.withdraw("CONSENT_WITHDRAWN", a_scene(LATER))
+    return referral
+
+
+def out_of_area() -> Referral:
+    return a_referral(a_case("EDU-ADL", commune="CHT-BIOUGRA"), "EDU-ADL")[0]
+
+
+IN_STATE: dict[ReferralState, Callable[[], Referral]] = {
+    ReferralState.PROPOSED: proposed,
+    ReferralState.SENT: sent,
+    ReferralState.ACKNOWLEDGED: acknowledged,
+    ReferralState.ACCEPTED: accepted,
+    ReferralState.WAITLISTED: waitlisted,
+    ReferralState.IN_SERVICE: in_service,
+    ReferralState.CLOSED: closed,
+    ReferralState.WITHDRAWN: withdrawn,
+    ReferralState.OUT_OF_AREA: out_of_area,
+}
+
+
+def _holder(referral: Referral) -> str:
+    return referral.current.partner_id if referral.current else CENTRE
+
+
+def _play(move: Move, referral: Referral, now: str = "2026-11-16 12:00") -> list[Happening]:
+    scene, by = a_scene(now), _holder(referral)
+    plays: dict[Move, Callable[[], list[Happening]]] = {
+        Move.CONFIRM: lambda: referral.confirm("another", "desk:1", scene),
+        Move.ACKNOWLEDGE: lambda: referral.acknowledge(by, "p", scene),
+        Move.ACCEPT: lambda: referral.accept(by, "p", scene),
+        Move.DECLINE: lambda: referral.decline(by, REASON, "p", scene),
+        Move.HAND_BACK: lambda: referral.hand_back(by, REASON, "p", scene),
+        Move.WAITLIST: lambda: referral.waitlist(by, "p", scene),
+        Move.OFFER: lambda: referral.offer(by, "p", scene),
+        Move.CONTACTED: lambda: referral.contacted(by, "p", scene),
+        Move.START: lambda: referral.start(by, "p", scene),
+        Move.CLOSE: lambda: referral.close(by, Outcome.PARTIAL, "p", scene),
+        Move.CLOSE_BY_DESK: lambda: referral.close_by_desk(Outcome.MOVED, "desk:1", scene),
+        Move.REROUTE: lambda: referral.reroute(REASON, None, "desk:1", scene),
+    }
+    return plays[move]()
+
+
+PEOPLES_MOVES = [
+    move for move in Move if move not in (Move.RELEASE, Move.SILENCE, Move.WITHDRAW) and "confirmation" not in move
+]
+# What the contract's table says of the states a move may start from; an unanswered redirect or waiting list may be
+# acknowledged once, and a redirect may be declined and contacted.
+LEGAL = {
+    "confirm": "proposed",
+    "acknowledge": "sent out_of_area",
+    "accept": "sent acknowledged waitlisted",
+    "decline": "sent acknowledged waitlisted out_of_area",
+    "hand-back": "accepted in_service",
+    "waitlist": "sent acknowledged",
+    "offer": "waitlisted",
+    "contacted": "sent acknowledged waitlisted accepted in_service out_of_area",
+    "start": "accepted",
+    "close": "accepted in_service",
+    "close (desk)": "proposed sent acknowledged accepted waitlisted in_service out_of_area",
+    "reroute": "sent acknowledged accepted waitlisted in_service out_of_area",
+}
+
+
+@pytest.mark.parametrize("state", list(ReferralState))
+@pytest.mark.parametrize("move", PEOPLES_MOVES)
+def test_each_move_is_possible_in_the_states_of_the_table_and_refused_in_all_others(
+    move: Move, state: ReferralState
+) -> None:
+    referral = IN_STATE[state]()
+    assert referral.state is state
+    before = referral.sequence
+    referral.last_move = None
+
+    if state in LEGAL[move].split():
+        happened = _play(move, referral)
+        assert [each.sequence for each in happened] == list(range(before + 1, referral.sequence + 1))
+        if not (move is Move.CONTACTED and state is ReferralState.IN_SERVICE):  # starting was the first contact
+            assert happened
+    else:
+        with pytest.raises(MoveRefused) as refusal:
+            _play(move, referral)
+        assert refusal.value.state == state
+        assert referral.sequence == before
+
+
+def test_the_diagram_shows_every_state() -> None:
+    assert all(state in diagram() for state in ReferralState)
+    assert set(OPEN) | {ReferralState.CLOSED, ReferralState.WITHDRAWN} == set(ReferralState)
+    assert set(TRANSITIONS) == set(Move)
+
+
+EVENTS = [
+    (sent, Move.ACKNOWLEDGE, "acknowledged", ReferralState.ACKNOWLEDGED),
+    (sent, Move.ACCEPT, "acknowledged accepted", ReferralState.ACCEPTED),
+    (acknowledged, Move.ACCEPT, "accepted", ReferralState.ACCEPTED),
+    (sent, Move.DECLINE, "declined rerouted sent", ReferralState.SENT),
+    (accepted, Move.HAND_BACK, "declined rerouted sent", ReferralState.SENT),
+    (sent, Move.WAITLIST, "waitlisted", ReferralState.WAITLISTED),
+    (waitlisted, Move.OFFER, "place-offered", ReferralState.WAITLISTED),
+    (waitlisted, Move.ACCEPT, "accepted", ReferralState.ACCEPTED),
+    (sent, Move.CONTACTED, "contacted", ReferralState.SENT),
+    (accepted, Move.START, "started", ReferralState.IN_SERVICE),
+    (in_service, Move.CLOSE, "closed", ReferralState.CLOSED),
+    (sent, Move.CLOSE_BY_DESK, "recalled closed", ReferralState.CLOSED),
+    (accepted, Move.CLOSE_BY_DESK, "closed", ReferralState.CLOSED),
+    (sent, Move.REROUTE, "recalled rerouted sent", ReferralState.SENT),
+    (proposed, Move.CONFIRM, "confirmed sent", ReferralState.SENT),
+]
+
+
+@pytest.mark.parametrize(("begin", "move", "events", "state"), EVENTS)
+def test_a_move_tells_what_happened_and_leads_to_its_state(
+    begin: Callable[[], Referral], move: Move, events: str, state: ReferralState
+) -> None:
+    referral = begin()
+
+    happened = _play(move, referral)
+
+    assert (names(happened), referral.state) == (events.split(), state)
+    assert happened[-1].payload.state == state
+
+
+@pytest.mark.parametrize(("begin", "move"), [(each[0], each[1]) for each in EVENTS if each[1] is not Move.REROUTE])
+def test_repeating_the_last_move_changes_nothing(begin: Callable[[], Referral], move: Move) -> None:
+    referral = begin()
+    by = _holder(referral)
+    _play(move, referral)
+
+    again = {
+        Move.DECLINE: lambda: referral.decline(by, REASON, "p", a_scene("2026-11-16 12:05")),
+        Move.HAND_BACK: lambda: referral.hand_back(by, REASON, "p", a_scene("2026-11-16 12:05")),
+    }.get(move, lambda: _play(move, referral, "2026-11-16 12:05"))()
+
+    assert again == []
+
+
+def test_a_referral_without_a_hold_is_sent_at_once() -> None:
+    referral, happened = a_referral()
+
+    assert names(happened) == ["proposed", "sent"]
+    assert [each.payload.state for each in happened] == ["proposed", "sent"]
+    assert (referral.attempts[0].partner_id, referral.attempts[0].state) == (CENTRE, AttemptState.OFFERED)
+    assert referral.attempts[0].sent_sequence == 2
+    assert happened[1].payload.partner_id == CENTRE
+
+
+def test_a_full_class_is_sent_and_waits() -> None:
+    places = PlaceBook({("ngo-soc", "EDU-ADL"): Published(0, at("2026-11-01 08:00"))})
+
+    referral, happened = a_referral(a_case("EDU-ADL"), "EDU-ADL", places)
+
+    assert names(happened) == ["proposed", "sent", "waitlisted"]
+    assert referral.state == "waitlisted"
+    assert Clock.ACK_DUE in referral.timers(calendar())
+    assert names(referral.acknowledge("ngo-soc", "p", a_scene("2026-11-16 11:00"))) == ["acknowledged"]
+    assert referral.state == "waitlisted"
+
+
+def test_a_redirect_is_out_of_area_and_told_to_the_communes_desk() -> None:
+    _, happened = a_referral(a_case("EDU-ADL", commune="CHT-BIOUGRA"), "EDU-ADL")
+
+    assert names(happened) == ["proposed", "gap-recorded", "out-of-area", "sent"]
+    assert {each.payload.state for each in happened} == {"proposed", "out_of_area"}
+
+
+def test_the_agency_that_declined_is_named_in_the_event_and_the_next_is_asked() -> None:
+    referral = sent()
+
+    declined, rerouted, asked = referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00"))
+
+    assert (declined.payload.partner_id, declined.payload.attempt_no) == (CENTRE, 1)
+    assert rerouted.payload.model_dump()["from_partner_id"] == CENTRE
+    assert (asked.payload.partner_id, asked.payload.attempt_no) == (WOMEN, 2)
+    assert referral.attempts[0].state is AttemptState.DECLINED
+    assert referral.ack_due == at("2026-11-17 12:00")
+    assert referral.contact_due == at("2026-11-19 10:15")
+
+
+def test_an_answer_of_an_agency_that_is_no_longer_asked_is_refused() -> None:
+    referral = sent()
+    referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00"))
+    referral.acknowledge(WOMEN, "p", a_scene("2026-11-16 12:10"))
+
+    with pytest.raises(AttemptEnded):
+        referral.accept(CENTRE, "p", a_scene("2026-11-16 12:20"))
+
+
+def test_the_coordination_cell_is_last_and_cannot_decline() -> None:
+    referral = sent()
+    referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00"))
+
+    happened = referral.decline(WOMEN, REASON, "p", a_scene("2026-11-16 12:10"))
+
+    assert names(happened) == ["declined", "gap-recorded", "rerouted", "sent"]
+    assert referral.current is not None
+    assert referral.current.partner_id == CELL
+    with pytest.raises(LastInChain):
+        referral.decline(CELL, REASON, "p", a_scene("2026-11-16 12:20"))
+    with pytest.raises(LastInChain):
+        referral.reroute(REASON, None, "desk:1", a_scene("2026-11-16 12:20"))
+
+
+def test_after_the_last_agency_within_the_consent_the_person_is_asked_again() -> None:
+    referral, _ = a_referral(a_case("HEA-MAT", scope=consent_to("HEA-MAT", types=(PartnerType.ESSP,))))
+
+    happened = referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00"))
+
+    assert names(happened) == ["declined", "consent-needed"]
+    assert (referral.state, referral.hold_reason) == ("proposed", "consent")
+    referral.case = CaseFile(
+        UUID(int=1),
+        "AG-0000-0001",
+        "baom-agadir",
+        ("fr",),
+        False,
+        Consent(ConsentBasis.CONSENT, consent_to("HEA-MAT")),
+        frozenset(),
+    )
+    assert names(referral.consent_recorded(a_scene("2026-11-16 13:00"))) == ["sent"]
+    assert referral.current is not None
+    assert referral.current.partner_id == WOMEN
+
+
+def test_whoever_recorded_the_intake_of_a_child_alone_may_not_confirm_it() -> None:
+    case = a_case("SOC-CPU", age=12, vulnerabilities=("V-UAC",), basis=ConsentBasis.BEST_INTEREST, scope=())
+    referral, happened = a_referral(case, "SOC-CPU")
+
+    assert names(happened) == ["proposed"]
+    with pytest.raises(SameStaff):
+        referral.confirm("recorder", "desk:1", a_scene(LATER))
+    assert names(referral.confirm("another", "desk:1", a_scene(LATER))) == ["confirmed", "sent"]
+
+
+def test_with_an_adults_consent_the_recorder_may_confirm() -> None:
+    assert names(proposed().confirm("recorder", "desk:1", a_scene(LATER))) == ["confirmed", "sent"]
+
+
+def test_an_urgent_referral_is_never_put_on_a_waiting_list() -> None:
+    referral, _ = a_referral(a_case(a_need("HEA-MAT", danger_sign=True)))
+
+    with pytest.raises(TooUrgentToWait):
+        referral.waitlist("hos-mat-agd", "p", a_scene("2026-11-16 10:30"))
+
+
+def test_starting_and_a_received_outcome_count_as_the_first_contact() -> None:
+    referral = accepted()
+    referral.close(CENTRE, Outcome.RECEIVED, "p", a_scene("2026-11-16 15:00"))
+
+    assert in_service().contacted_at == at(LATER)
+    assert referral.contacted_at == at("2026-11-16 15:00")
+
+
+def test_the_desk_names_an_agency_that_consent_and_agreement_allow() -> None:
+    referral = sent()
+
+    referral.reroute(REASON, WOMEN, "desk:1", a_scene(LATER))
+
+    assert referral.current is not None
+    assert referral.current.partner_id == WOMEN
+
+
+@pytest.mark.parametrize("named", ["cape", "nobody", CENTRE])
+def test_the_desk_cannot_name_an_agency_that_may_not_have_it(named: str) -> None:
+    with pytest.raises(PartnerNotPossible):
+        sent().reroute(REASON, named, "desk:1", a_scene(LATER))
+
+
+# --- time
+
+
+def _timers(referral: Referral) -> dict[Clock, datetime]:
+    return referral.timers(calendar())
+
+
+def test_the_timers_of_a_sent_referral_are_its_reminder_and_its_two_clocks() -> None:
+    assert _timers(sent()) == {
+        Clock.REMINDER: at("2026-11-17 08:30"),
+        Clock.ACK_DUE: at("2026-11-17 10:15"),
+        Clock.CONTACT_DUE: at("2026-11-19 10:15"),
+    }
+
+
+def test_silence_is_escalated_and_the_next_agency_asked() -> None:
+    referral = sent()
+    _current(referral).tried = True
+
+    happened = referral.time_passed(Clock.ACK_DUE, a_scene("2026-11-17 10:15"))
+
+    assert names(happened) == ["deadline-missed", "escalated", "rerouted", "sent"]
+    assert [each.state for each in referral.attempts] == [AttemptState.SILENT, AttemptState.OFFERED]
+    assert referral.contact_due == at("2026-11-19 10:15")
+
+
+def test_our_own_outage_is_not_the_agencys_silence() -> None:
+    referral = sent()
+
+    happened = referral.time_passed(Clock.ACK_DUE, a_scene("2026-11-17 10:15"))
+
+    assert names(happened) == ["escalated"]
+    assert _current(referral).partner_id == CENTRE
+    assert _timers(referral)[Clock.ACK_DUE] == at("2026-11-19 10:15")  # Wed 18 is a holiday
+
+
+def test_the_cells_silence_is_escalated_again_each_window() -> None:
+    referral = sent()
+    for by in (CENTRE, WOMEN):
+        referral.decline(by, REASON, "p", a_scene("2026-11-16 10:20"))
+    _current(referral).tried = True
+
+    first = referral.time_passed(Clock.ACK_DUE, a_scene("2026-11-17 10:20"))
+    second = referral.time_passed(Clock.ACK_DUE, a_scene("2026-11-19 10:20"))
+
+    assert names(first) == names(second) == ["deadline-missed", "escalated"]
+    assert len(referral.attempts) == 3
+
+
+def test_a_missed_contact_is_escalated_once_and_never_rerouted() -> None:
+    referral = accepted()
+
+    happened = referral.time_passed(Clock.CONTACT_DUE, a_scene("2026-11-19 10:15"))
+
+    assert names(happened) == ["deadline-missed", "escalated"]
+    assert (referral.state, len(referral.attempts)) == ("accepted", 1)
+    assert Clock.CONTACT_DUE not in _timers(referral)
+
+
+def test_a_timer_of_a_state_that_moved_on_does_nothing() -> None:
+    referral = accepted()
+
+    assert referral.time_passed(Clock.ACK_DUE, a_scene("2026-11-18 10:15")) == []
+    assert sent().time_passed(Clock.ACK_DUE, a_scene("2026-11-17 10:14")) == []
+    assert _timers(closed()) == {}
+
+
+def test_a_reminder_is_given_once() -> None:
+    referral = sent()
+
+    assert names(referral.time_passed(Clock.REMINDER, a_scene("2026-11-17 08:30"))) == ["reminder"]
+    assert referral.time_passed(Clock.REMINDER, a_scene("2026-11-17 08:31")) == []
+
+
+def test_an_unanswered_proposal_alerts_a_human_when_the_answer_is_due() -> None:
+    referral = proposed()
+
+    happened = referral.time_passed(Clock.ACK_DUE, a_scene("2026-11-16 14:15"))
+
+    assert names(happened) == ["deadline-missed", "escalated"]
+    assert referral.state == "proposed"
+
+
+def test_a_suspected_duplicate_is_escalated_after_four_hours_and_sent_when_released() -> None:
+    referral, happened = a_referral(a_case("EDU-ADL", duplicate_suspected=True), "EDU-ADL")
+
+    assert names(happened) == ["proposed"]
+    assert _timers(referral)[Clock.HOLD] == at("2026-11-16 14:15")
+    assert names(referral.time_passed(Clock.HOLD, a_scene("2026-11-16 14:15"))) == ["escalated"]
+    assert names(referral.release(a_scene("2026-11-16 15:00"))) == ["sent"]
+    assert referral.ack_due == at("2026-11-20 16:30")  # counts from its own sending; Wed 18 is a holiday
+
+
+def test_an_offered_place_that_nobody_takes_lapses() -> None:
+    referral = waitlisted()
+    referral.offer(CENTRE, "p", a_scene("2026-11-16 12:00"))
+
+    assert _timers(referral)[Clock.OFFER] == at("2026-11-20 16:30")
+    assert names(referral.time_passed(Clock.OFFER, a_scene("2026-11-20 16:30"))) == ["escalated"]
+    assert Clock.OFFER not in _timers(referral)
+
+
+def test_a_withdrawn_consent_recalls_the_agency_and_asks_every_agency_to_delete() -> None:
+    referral = sent()
+    referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00"))
+
+    happened = referral.withdraw("CONSENT_WITHDRAWN", a_scene("2026-11-16 13:00"))
+
+    assert names(happened) == ["recalled", "withdrawn", "deletion-requested", "deletion-requested"]
+    assert [each.payload.partner_id for each in happened[2:]] == [CENTRE, WOMEN]
+    assert names(referral.confirm_deletion(CENTRE, "p", a_scene("2026-11-16 14:00"))) == ["deletion-confirmed"]
+    assert referral.confirm_deletion(CENTRE, "p", a_scene("2026-11-16 14:01")) == []
+    assert referral.withdraw("CONSENT_WITHDRAWN", a_scene("2026-11-16 15:00")) == []
+
+
+def test_a_place_is_taken_when_sent_and_given_back_when_declined() -> None:
+    key = (CENTRE, "HEA-MAT")
+    places = PlaceBook({key: Published(1, at("2026-11-01 08:00"))})
+
+    referral, _ = a_referral(places=places)
+    taken = places[key]
+    referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00", places))
+
+    assert (taken, places[key], places.changed[key]) == (0, 1, 0)
+
+
+def test_a_number_published_since_is_not_touched_by_a_place_given_back() -> None:
+    key = (CENTRE, "HEA-MAT")
+    places = PlaceBook({key: Published(1, at("2026-11-01 08:00"))})
+    referral, _ = a_referral(places=places)
+    places.published[key] = Published(5, at("2026-11-16 11:00"))
+
+    referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00", places))
+
+    assert places[key] == 5
+
+
+def test_the_next_agency_is_tested_anew() -> None:
+    directory = directory_with(partner(WOMEN, agreement=None))
+
+    referral = sent()
+    referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00", directory=directory))
+
+    assert _current(referral).partner_id == CELL
+
+
+def test_a_move_of_a_stranger_is_refused() -> None:
+    with pytest.raises(AttemptEnded):
+        sent().acknowledge("cape", "p", a_scene(LATER))
+
+
+def test_events_carry_the_codes_of_the_referral_and_nothing_of_the_person() -> None:
+    _, happened = a_referral()
+
+    fields: dict[str, Any] = happened[-1].payload.model_dump(mode="json")
+
+    assert (fields["rule_id"], fields["row"], fields["urgency"]) == ("R11", "R11", Urgency.U2)
+    assert not {"names", "phone", "note", "birth_year", "staff", "commune_code"} & fields.keys()
+
+
+def _current(referral: Referral) -> Any:
+    assert referral.current is not None
+    return referral.current
+
+
+def test_refusals_name_the_move_and_the_state() -> None:
+    with pytest.raises(TransitionRefused) as refusal:
+        _play(Move.START, sent())
+
+    assert (refusal.value.move, refusal.value.state) == ("start", "sent")
