@@ -3,12 +3,12 @@
 Made from the catalogue, with headers, keys, partitions and retention; for integrators this is the contract.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from ihala_events import topics
 from ihala_events.catalogue import COPIED_TO_AGENCY, EVENT_TYPES, PARTY_IN, PARTY_OUT, EventType
 from ihala_events.json_schema import event_schema
+from ihala_events.partner import ReferralCopy
 from ihala_events.topics import Topic
 
 READS: dict[str, tuple[Topic, ...]] = {
@@ -29,6 +29,11 @@ WRITES: dict[str, tuple[Topic, ...]] = {
     "notification": (topics.NOTIFICATION_DELIVERY, topics.OPS_PARKED, PARTY_OUT),
     "party": (PARTY_IN,),
 }
+
+COPIES = tuple(
+    EventType(kind.type, PARTY_OUT, ReferralCopy, f"The addressed agency's copy. {kind.means}")
+    for kind in COPIED_TO_AGENCY
+)
 
 _HEADERS = {
     "type": "object",
@@ -54,7 +59,7 @@ _HEADERS = {
 def asyncapi_document(name: str) -> dict[str, Any]:
     """The document of a service (``intake``, ``referral``, ``notification``) or, as ``party``, of an outside party."""
     used = dict.fromkeys((*READS[name], *WRITES[name]))
-    kinds = [kind for kind in EVENT_TYPES.values() if _on(kind, list(used))]
+    kinds = [kind for topic in used for kind in kinds_on(topic)]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -68,18 +73,19 @@ def asyncapi_document(name: str) -> dict[str, Any]:
             **{f"receive-{_id(topic)}": _operation("receive", topic) for topic in READS[name]},
             **{f"send-{_id(topic)}": _operation("send", topic) for topic in WRITES[name]},
         },
-        "components": {"messages": {kind.type: _message(kind) for kind in kinds}},
+        "components": {"messages": {_message_id(kind): _message(kind) for kind in kinds}},
     }
 
 
 def kinds_on(topic: Topic) -> list[EventType]:
     """The event types that may stand on a topic; on a party's out topic also the copies made for it."""
     own = [kind for kind in EVENT_TYPES.values() if kind.topic.name == topic.name]
-    return [*own, *COPIED_TO_AGENCY] if topic is PARTY_OUT else own
+    return [*own, *COPIES] if topic.name == PARTY_OUT.name else own
 
 
-def _on(kind: EventType, used: Sequence[Topic]) -> bool:
-    return any(kind in kinds_on(topic) for topic in used)
+def _message_id(kind: EventType) -> str:
+    """An agency's copy has the type of the event it tells of, and a shape of its own."""
+    return f"{kind.type}.copy" if kind in COPIES else kind.type
 
 
 def _id(topic: Topic) -> str:
@@ -92,16 +98,15 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "address": topic.name.replace("<id>", "{party_id}"),
         "description": topic.description,
         **({"parameters": {"party_id": {"description": "the party's id"}}} if party else {}),
-        "messages": {kind.type: {"$ref": f"#/components/messages/{kind.type}"} for kind in kinds_on(topic)},
+        "messages": {
+            _message_id(kind): {"$ref": f"#/components/messages/{_message_id(kind)}"} for kind in kinds_on(topic)
+        },
         "bindings": {
             "kafka": {
                 "partitions": topic.partitions,
                 "topicConfiguration": {
-                    name: value
-                    for name, value in (
-                        ("cleanup.policy", [topic.config.get("cleanup.policy", "delete")]),
-                        ("retention.ms", int(topic.config.get("retention.ms", -1))),
-                    )
+                    "cleanup.policy": [topic.config.get("cleanup.policy", "delete")],
+                    "retention.ms": int(topic.config.get("retention.ms", -1)),
                 },
                 "bindingVersion": "0.5.0",
             }

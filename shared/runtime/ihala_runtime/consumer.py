@@ -154,7 +154,7 @@ class ConsumerRunner:
 
     async def _alone(self, work: Work, record: RawRecord) -> bool:
         """True when the record is handled, a repetition, or waits behind another."""
-        events_before = len(work.events)
+        events_before, acts_before = len(work.events), len(work.after_commit)
         try:
             async with work.conn.transaction():
                 good, poison = self._decoded([record])
@@ -168,6 +168,7 @@ class ConsumerRunner:
             if is_infrastructure(error):
                 raise
             del work.events[events_before:]
+            del work.after_commit[acts_before:]
             _log.warning(
                 "record parked",
                 action="consume.park",
@@ -213,6 +214,7 @@ class ConsumerRunner:
                 if is_infrastructure(error):
                     raise
                 work.events.clear()
+                work.after_commit.clear()
                 await parking.failed_again(work, self.consumer.name, parked, error)
                 return False
         return True

@@ -81,18 +81,13 @@ def build_app(parts: Parts) -> FastAPI:
         await credentials.refresh()
         for step in parts.prepare:
             await step()
-        running = _start(
-            [
-                relay.run,
-                consumers.run,
-                credentials.run,
-                _every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
-                _every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
-            ]
-            + [runner.retry_parked for runner in runners]
-            + [_every(step, HOURLY_SECONDS) for step in parts.hourly]
-            + list(parts.tasks)
-        )
+        repeated = [
+            _every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
+            _every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
+            *(_every(step, HOURLY_SECONDS) for step in parts.hourly),
+        ]
+        retries = [runner.retry_parked for runner in runners]
+        running = _start([relay.run, consumers.run, credentials.run, *repeated, *retries, *parts.tasks])
         _log.info("started", action="start", mode=parts.settings.mode)
         yield
         await _stop(parts, consumers, relay, running)

@@ -1,5 +1,6 @@
 """A case locked in PostgreSQL, and which referral is addressed to whom, as handlers see them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -80,6 +81,6 @@ class PostgresAddressing:
 class PostgresKnownCases:
     database: Database
 
-    async def case_ids(self, case_refs: "list[str]", desk_ids: "list[str]") -> dict[str, UUID]:
+    async def case_ids(self, case_refs: Sequence[str], desk_ids: Sequence[str]) -> Mapping[str, UUID]:
         async with self.database.connection() as connection:
-            return dict(await cases.case_ids(connection, case_refs, desk_ids))
+            return await cases.case_ids(connection, case_refs, desk_ids)
