@@ -56,8 +56,18 @@ def test_only_intake_is_told_where_the_data_keys_are(tmp_path: Path) -> None:
     stack = a_stack(tmp_path)
 
     assert "IHALA_KEYS_DSN" in environment_of(stack, "intake-1")
-    assert not {"IHALA_KEYS_DSN", "IHALA_KEK_FILE"} & environment_of(stack, "referral-1").keys()
-    assert not {"IHALA_KEYS_DSN", "IHALA_KEK_FILE"} & environment_of(stack, "notification-1").keys()
+    assert "IHALA_KEYS_DSN" not in environment_of(stack, "referral-1")
+    assert "IHALA_KEYS_DSN" not in environment_of(stack, "notification-1")
+
+
+def test_intake_and_notification_wrap_their_secrets_with_different_keys(tmp_path: Path) -> None:
+    stack = a_stack(tmp_path)
+
+    of_intake = environment_of(stack, "intake-1")["IHALA_KEK_FILE"]
+    of_notification = environment_of(stack, "notification-1")["IHALA_KEK_FILE"]
+
+    assert of_intake != of_notification
+    assert "IHALA_KEK_FILE" not in environment_of(stack, "referral-1")
 
 
 def test_only_notification_may_call_private_networks(tmp_path: Path) -> None:
