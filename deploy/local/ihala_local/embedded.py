@@ -30,7 +30,7 @@ async def embedded_kafka(folder: Path) -> AsyncIterator[str]:
     cache = jars.folder_of(lock)
     await asyncio.to_thread(jars.fetch_missing, lock, cache, lambda _bytes: None)
     port = new_port(set())
-    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache, kafka.Compilation.QUICK)
+    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache)
     await asyncio.to_thread(kafka.prepare, node)
     async with running(kafka.program(node), folder, lambda: kafka.answers(node.bootstrap)):
         yield node.bootstrap

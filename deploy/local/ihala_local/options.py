@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ihala_local.failures import LocalFailure
-from ihala_local.kafka import Compilation
 from ihala_local.stack import SERVICES, Options
 from ihala_local.state import State
 from ihala_local.test_clock import parse_instant
@@ -24,7 +23,6 @@ def orders_from(state: State, copies: Sequence[str], test_clock: str | None, *, 
         state=state,
         options=Options(
             copies=parse_copies(copies),
-            compilation=Compilation.QUICK,
             kafka_bootstrap=os.environ.get("IHALA_KAFKA_BOOTSTRAP"),
             postgres_dsn=os.environ.get("IHALA_POSTGRES_DSN"),
         ),

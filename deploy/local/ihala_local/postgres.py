@@ -88,11 +88,15 @@ def place(folder: Path) -> Placement:
     return Placement(reachable_binaries(account), data, account)
 
 
+def data_home(folder: Path) -> Path:
+    """The folder that holds nothing but this server's data."""
+    data = place(folder).data
+    return data if data.is_relative_to(folder) else data.parent
+
+
 def forget_data(folder: Path) -> None:
     """Removes the data, wherever they lie."""
-    data = place(folder).data
-    if data.exists():
-        shutil.rmtree(data if data.is_relative_to(folder) else data.parent)
+    shutil.rmtree(data_home(folder), ignore_errors=True)
 
 
 def wheel_binaries() -> Path:

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from ihala_local import child
+from ihala_local import child, sweeper
 from ihala_local.accounts import Account
 
 STOP_SECONDS = 15.0  # services drain within 10 s, see their own stop
@@ -58,6 +58,17 @@ class Lifeline:
 
     def __init__(self) -> None:
         self.read_fd, self._write_fd = os.pipe()  # neither is inherited unless passed on by name
+
+    def sweep_after_us(self, folders: Sequence[Path], pids: Path) -> None:
+        """Removes the folders when we are gone and the programs of these pid files with us."""
+        subprocess.Popen(  # noqa: S603 (our own sweeper)
+            [sys.executable, "-I", "-S", sweeper.__file__, str(self.read_fd), str(pids), *map(str, folders)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(self.read_fd,),
+            start_new_session=True,
+        )
 
     def cut(self) -> None:
         """Every program still running stops by itself within a few seconds."""

@@ -41,7 +41,6 @@ class Servers:
             controller_port=ports["kafka-controller"],
             lock=lock,
             jars=jars.folder_of(lock),
-            compilation=self.options.compilation,
         )
         with self.console.step(f"Kafka {lock.kafka_version}"):
             await asyncio.to_thread(kafka.prepare, node)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ihala_local.kafka import Compilation
 from ihala_local.ports import LOOPBACK
 from ihala_local.processes import Program
 from ihala_local.state import State
@@ -25,7 +24,6 @@ class Options:
 
     copies: Mapping[str, int] = field(default_factory=dict)
     test_clock: bool = False
-    compilation: Compilation = Compilation.FULL
     kafka_bootstrap: str | None = None  # somebody else's, instead of ours
     postgres_dsn: str | None = None
 

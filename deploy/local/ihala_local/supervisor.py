@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ihala_local.failures import LocalFailure
 from ihala_local.processes import Folders, Lifeline, Program, RunningProgram, last_lines, start
@@ -107,6 +108,10 @@ class Supervisor:
         for kept in stopping:
             kept.run.ask_to_stop()
         await asyncio.gather(*(asyncio.to_thread(kept.run.wait) for kept in stopping))
+
+    def leave_nothing(self, folders: Sequence[Path]) -> None:
+        """For an ephemeral system: its folders go even when this process is killed."""
+        self._lifeline.sweep_after_us(folders, self._folders.run)
 
     def abandon(self) -> None:
         """Lets go of everything at once: each wrapper stops its own child within seconds."""

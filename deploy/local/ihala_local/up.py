@@ -12,6 +12,7 @@ import signal
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -54,8 +55,13 @@ async def run(orders: Orders, console: Console) -> None:
             state.endpoints_file.unlink(missing_ok=True)
             state.withdraw()
             if orders.ephemeral:
-                postgres.forget_data(state.postgres)
-                shutil.rmtree(state.folder, ignore_errors=True)
+                for folder in folders_of(state):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def folders_of(state: State) -> list[Path]:
+    """Everything an ephemeral system leaves on the disk; PostgreSQL's data may lie elsewhere."""
+    return [postgres.data_home(state.postgres), state.folder]
 
 
 async def until_signal(work: Coroutine[Any, Any, None]) -> None:
@@ -84,6 +90,7 @@ class Up:
         self._state = orders.state
         self._options = orders.options
         self._start_of_clock = orders.start_of_clock
+        self._ephemeral = orders.ephemeral
         self._console = console
         self._supervisor = Supervisor(orders.state.folders, console.note)
         self._kept = orders.state.secrets()
@@ -100,6 +107,8 @@ class Up:
     async def _bring_up(self) -> Stack:
         self._announce(Phase.STARTING, "looking for what an earlier start left")
         await asyncio.to_thread(self._clear_away)
+        if self._ephemeral:
+            self._supervisor.leave_nothing(folders_of(self._state))
         self._set_clock()
         write_first_admin(self._state, self._kept)
         stack = await self._start_servers()
