@@ -4,11 +4,21 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 POLL_SECONDS = 0.02
+
+
+@overload
+async def wait_until(
+    predicate: Callable[[], Awaitable[T]], within_seconds: float = 10.0, what: str | None = None
+) -> T: ...
+
+
+@overload
+async def wait_until(predicate: Callable[[], T], within_seconds: float = 10.0, what: str | None = None) -> T: ...
 
 
 async def wait_until(
