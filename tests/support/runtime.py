@@ -33,7 +33,14 @@ def an_event_kind(topic: Topic) -> EventType:
 
 def an_event(topic: Topic, aggregate_id: UUID, sequence: int) -> NewEvent:
     payload = RecordParked(
-        consumer="test", topic="t", partition=0, offset=sequence, event_id=None, event_type=None, error_class="e", state="s"
+        consumer="test",
+        topic="t",
+        partition=0,
+        offset=sequence,
+        event_id=None,
+        event_type=None,
+        error_class="e",
+        state="s",
     )
     return new_event(
         an_event_kind(topic),
@@ -72,9 +79,7 @@ async def relaying(database: Database, bootstrap: str) -> AsyncIterator[OutboxRe
 
 
 @asynccontextmanager
-async def consuming(
-    database: Database, bootstrap: str, consumer: Consumer[Work]
-) -> AsyncIterator[ConsumerRunner]:
+async def consuming(database: Database, bootstrap: str, consumer: Consumer[Work]) -> AsyncIterator[ConsumerRunner]:
     runner = ConsumerRunner(consumer, database)
     consumers = Consumers(bootstrap, "test", [runner])
     tasks = [asyncio.create_task(consumers.run()), asyncio.create_task(runner.retry_parked())]

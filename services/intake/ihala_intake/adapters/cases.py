@@ -1,5 +1,6 @@
 """Cases, consents and given answers in PostgreSQL. Everything here runs in the caller's transaction."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,14 +89,17 @@ async def forget_answers(connection: asyncpg.Connection, keep_days: int) -> None
 _INSERT_CASES = """
 INSERT INTO case_file (case_id, intake_id, case_ref, desk_id, integrator_id, state, received_at, journey, needs,
     sealed, sequence)
-SELECT *, 1 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-    $8::text[], $9::jsonb[], $10::bytea[])
+SELECT case_id, intake_id, case_ref, desk_id, integrator_id, state, received_at, journey, needs::jsonb, sealed, 1
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+    $8::text[], $9::text[], $10::bytea[])
+    AS given (case_id, intake_id, case_ref, desk_id, integrator_id, state, received_at, journey, needs, sealed)
 """
 
 _INSERT_CONSENTS = """
 INSERT INTO consent (consent_id, case_id, text_version, lang, mode, basis, scope, recorded_at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
-    $8::timestamptz[])
+SELECT consent_id, case_id, text_version, lang, mode, basis, scope::jsonb, recorded_at
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+    AS given (consent_id, case_id, text_version, lang, mode, basis, scope, recorded_at)
 """
 
 
@@ -130,14 +134,14 @@ def _case_columns(row: CaseRow) -> tuple[object, ...]:
         case.state.value,
         case.received_at,
         row.journey,
-        case.needs,
+        json.dumps(case.needs),  # as text: a list within a list would be sent as an array of two dimensions
         row.sealed,
     )
 
 
 def _consent_columns(case: NewCase) -> tuple[object, ...]:
     given = case.consent
-    scope = [entry.model_dump(mode="json") for entry in given.scope]
+    scope = json.dumps([entry.model_dump(mode="json") for entry in given.scope])
     columns = (given.text_version, given.lang, given.mode.value, given.basis.value)
     return (case.consent_id, case.case_id, *columns, scope, case.received_at)
 
@@ -149,7 +153,7 @@ async def replace_consent(
     await connection.execute(
         "UPDATE consent SET replaced_at = $2 WHERE case_id = $1 AND replaced_at IS NULL", case_id, at
     )
-    scope = [entry.model_dump(mode="json") for entry in given.scope]
+    scope = json.dumps([entry.model_dump(mode="json") for entry in given.scope])
     row = (consent_id, case_id, given.text_version, given.lang, given.mode.value, given.basis.value, scope, at)
     await _insert(connection, _INSERT_CONSENTS, [row])
 

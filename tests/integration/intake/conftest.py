@@ -1,0 +1,45 @@
+"""The intake service on real Kafka and PostgreSQL, once for these tests."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from ihala_events.access import Role
+from ihala_events.topics import FIXED_TOPICS, party_in, party_out
+from ihala_intake.bootstrap import build
+from ihala_intake.settings import IntakeSettings
+from ihala_runtime.postgres import Database
+from ihala_runtime.topics import make_topics
+from support.intake_service import INTEGRATOR, Running
+from support.serving import Client, a_key, served
+from support.waiting import wait_until
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def intake(
+    kafka_bootstrap: str, new_database: Callable[[], Awaitable[str]], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    await make_topics(kafka_bootstrap, [*FIXED_TOPICS, party_in(INTEGRATOR), party_out(INTEGRATOR)])
+    settings = a_setting(
+        await new_database(), await new_database(), kafka_bootstrap, tmp_path_factory.mktemp("intake") / "kek"
+    )
+    database, keys = Database(settings.postgres_dsn, "test"), Database(settings.keys_dsn, "test")
+    async with served(build(settings)) as base, aiohttp.ClientSession() as session:
+        await database.connect()
+        await keys.connect()
+        desk = await a_key(database, Role.DESK, None, "baom-agadir")
+        integrator = await a_key(database, Role.INTEGRATOR, INTEGRATOR, "baom-agadir")
+        agency = await a_key(database, Role.AGENCY, "essp-one")
+        other = await a_key(database, Role.AGENCY, "essp-two")
+        clients = [Client(session, base, key) for key in (desk, integrator, agency, other)]
+        for client in clients:
+            await wait_until(client.knows_key)
+        yield Running(base, kafka_bootstrap, database, keys, *clients, Client(session, base, "ihala_x_y"))
+        await database.close()
+        await keys.close()
+
+
+def a_setting(dsn: str, keys_dsn: str, bootstrap: str, kek: Path) -> IntakeSettings:
+    return IntakeSettings(postgres_dsn=dsn, keys_dsn=keys_dsn, kafka_bootstrap=bootstrap, kek_file=kek)
