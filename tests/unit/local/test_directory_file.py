@@ -1,0 +1,46 @@
+"""The directory as a file: what is exported is imported to the same records."""
+
+from collections.abc import Mapping
+
+import pytest
+from ihala_local.directory import NotADirectory, as_toml, partners_in
+from ihala_local.provision import sample_partners
+
+A_PARTNER = {
+    "partner_id": "essp-agd-agadir",
+    "type": "PT-ESSP",
+    "names": {"fr": "Centre « Example »", "ar": "مركز صحي", "en": 'The "health" centre \\ Agadir'},
+    "parent": None,
+    "communes": ["AGD-AGADIR", "*"],
+    "hours": [{"day": "mon", "opens": "08:30", "closes": "16:30"}],
+    "on_call": False,
+    "capacity": {"HEA-MAT": 3, "HEA-PHC": None},
+    "active_from": "2025-01-01",
+    "active_until": None,
+}
+
+
+def without_nulls(partner: Mapping[str, object]) -> dict[str, object]:
+    kept = {key: value for key, value in partner.items() if value is not None}
+    return kept | {"capacity": {"HEA-MAT": 3}}
+
+
+def test_a_record_comes_back_as_it_went() -> None:
+    assert partners_in(as_toml([A_PARTNER])) == [without_nulls(A_PARTNER)]
+
+
+def test_the_whole_sample_comes_back_as_it_went() -> None:
+    sample = sample_partners()
+
+    assert partners_in(as_toml(sample)) == sample
+    assert len(sample) > 10
+
+
+def test_dates_are_sent_as_text() -> None:
+    assert partners_in("[[partner]]\nactive_from = 2025-01-01\n") == [{"active_from": "2025-01-01"}]
+
+
+@pytest.mark.parametrize("content", ["", "partner = ", "[agency]\nname = 'x'"])
+def test_a_file_without_agencies_is_refused(content: str) -> None:
+    with pytest.raises(NotADirectory, match="one \\[\\[partner\\]\\] for each agency"):
+        partners_in(content)
