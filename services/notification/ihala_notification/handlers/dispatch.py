@@ -202,7 +202,9 @@ class Dispatcher:
         """Start nothing more, wait for what is under way, write it down, give the rest back."""
         self._stopping = True
         if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=DRAIN_SECONDS)
+            _, late = await asyncio.wait(self._in_flight, timeout=DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
         while self._tried:
             await self._record_some()
         queued = [each.delivery.delivery_id for lane in self._lanes.values() for each in lane.queue]
