@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -17,7 +18,20 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-TIME_ZONE = ZoneInfo("Africa/Casablanca")
+TIME_ZONE_KEY = "Africa/Casablanca"
+
+
+def _time_zone(key: str) -> ZoneInfo:
+    """From the ``tzdata`` package where it is installed: the machine's own tables may be years old."""
+    folder, _, name = key.rpartition("/")
+    try:
+        with resources.files(f"tzdata.zoneinfo.{folder}").joinpath(name).open("rb") as table:
+            return ZoneInfo.from_file(table, key)
+    except (ModuleNotFoundError, FileNotFoundError):
+        return ZoneInfo(key)
+
+
+TIME_ZONE = _time_zone(TIME_ZONE_KEY)
 """Local time of the territory; instants are stored and sent in UTC."""
 
 RESTRICTED = "RESTRICTED"

@@ -69,6 +69,6 @@ def check_time_zone_data(zone: ZoneInfo) -> None:
         local = datetime.fromisoformat(instant).replace(tzinfo=UTC).astimezone(zone)
         if f"{local:%H:%M}" != expected:
             raise StaleTimeZoneData(
-                f"{instant}Z reads {local:%H:%M} in {zone.key} instead of {expected}: install tzdata 2026.6 or newer"
-                ' and start with PYTHONTZPATH="" so that it is used'
+                f"{instant}Z reads {local:%H:%M} in {zone.key} instead of {expected}:"
+                " install the tzdata package, 2026.6 or newer"
             )

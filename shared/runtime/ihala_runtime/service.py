@@ -5,8 +5,6 @@ publishes what is in the outbox and leaves, within ten seconds.
 """
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -131,13 +129,6 @@ def run(parts: Parts) -> None:
         uvicorn.Server(config).run()
     finally:
         provider.shutdown()
-
-
-def use_own_time_zone_data() -> None:
-    """Start this program again with the ``tzdata`` package before the system's tables, which may be years old."""
-    if os.environ.get("PYTHONTZPATH") != "":
-        os.environ["PYTHONTZPATH"] = ""
-        os.execv(sys.executable, [*sys.orig_argv[:1], *sys.orig_argv[1:]])  # noqa: S606  the same command again
 
 
 async def until_reachable(database: Database, migrations: Sequence[Path]) -> None:

@@ -17,6 +17,9 @@ from support.serving import Client, a_key, served
 from support.waiting import wait_until
 
 
+NO_KEY = "ihala_x_y"
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def intake(
     kafka_bootstrap: str, new_database: Callable[[], Awaitable[str]], tmp_path_factory: pytest.TempPathFactory
@@ -33,10 +36,10 @@ async def intake(
         integrator = await a_key(database, Role.INTEGRATOR, INTEGRATOR, "baom-agadir")
         agency = await a_key(database, Role.AGENCY, "essp-one")
         other = await a_key(database, Role.AGENCY, "essp-two")
-        clients = [Client(session, base, key) for key in (desk, integrator, agency, other)]
-        for client in clients:
+        clients = [Client(session, base, key) for key in (desk, integrator, agency, other, NO_KEY)]
+        for client in clients[:-1]:
             await wait_until(client.knows_key)
-        yield Running(base, kafka_bootstrap, database, keys, *clients, Client(session, base, "ihala_x_y"))
+        yield Running(base, kafka_bootstrap, database, keys, *clients)
         await database.close()
         await keys.close()
 

@@ -219,6 +219,6 @@ async def test_every_accepted_intake_reaches_kafka(intake: Running) -> None:
 
     async def outbox_is_empty() -> bool:
         (row,) = await rows(intake.database, "SELECT count(*) AS left FROM outbox")
-        return row["left"] == 0
+        return bool(row["left"] == 0)
 
     await wait_until(outbox_is_empty, within_seconds=20)

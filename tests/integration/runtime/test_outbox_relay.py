@@ -5,7 +5,9 @@ import random
 
 import pytest
 from ihala_runtime.identifiers import uuid7
+from ihala_runtime.outbox import NewEvent
 from ihala_runtime.outbox_relay import LOCK
+from ihala_runtime.postgres import Database
 from support.runtime import NewDatabase, a_topic, an_event, made, migrated_database, read_all, relaying
 from support.waiting import wait_until
 
@@ -33,10 +35,8 @@ async def test_a_rolled_back_change_publishes_nothing(kafka_bootstrap: str, new_
     topic = await made(kafka_bootstrap, a_topic(1))
     ghost, real = uuid7(), uuid7()
     async with migrated_database(new_database) as database, relaying(database, kafka_bootstrap):
-        with pytest.raises(RuntimeError):
-            async with database.transaction() as work:
-                work.record(an_event(topic, ghost, 1))
-                raise RuntimeError("changed its mind")
+        with pytest.raises(ChangedItsMind):
+            await _record_and_undo(database, an_event(topic, ghost, 1))
         async with database.transaction() as work:
             work.record(an_event(topic, real, 1))
 
@@ -84,11 +84,21 @@ async def test_a_second_relay_waits_and_takes_over_when_the_first_is_gone(
             assert len(await read_all(kafka_bootstrap, topic.name, 1)) == 1
 
 
-async def _outbox_is_empty(database: object) -> bool:
-    async with database.connection() as connection:  # type: ignore[attr-defined]
+class ChangedItsMind(Exception):
+    """What undoes the transaction."""
+
+
+async def _record_and_undo(database: Database, event: NewEvent) -> None:
+    async with database.transaction() as work:
+        work.record(event)
+        raise ChangedItsMind
+
+
+async def _outbox_is_empty(database: Database) -> bool:
+    async with database.connection() as connection:
         return bool(await connection.fetchval("SELECT count(*) = 0 FROM outbox"))
 
 
-async def _refused(database: object, count: int) -> bool:
-    async with database.connection() as connection:  # type: ignore[attr-defined]
+async def _refused(database: Database, count: int) -> bool:
+    async with database.connection() as connection:
         return bool(await connection.fetchval("SELECT count(*) = $1 FROM outbox_refused", count))

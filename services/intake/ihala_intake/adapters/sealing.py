@@ -77,12 +77,12 @@ class Sealer:
 
 def _encrypt(cipher: AESGCM, plain: bytes, case_id: UUID) -> bytes:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    return VERSION + nonce + cipher.encrypt(nonce, plain, case_id.bytes)
+    return VERSION + nonce + cipher.encrypt(nonce, plain, VERSION + case_id.bytes)
 
 
 def _decrypt(cipher: AESGCM, blob: bytes, case_id: UUID) -> bytes:
     try:
-        return cipher.decrypt(blob[1 : 1 + NONCE_BYTES], blob[1 + NONCE_BYTES :], case_id.bytes)
+        return cipher.decrypt(blob[1 : 1 + NONCE_BYTES], blob[1 + NONCE_BYTES :], blob[:1] + case_id.bytes)
     except (InvalidTag, ValueError):
         raise Unreadable from None
 

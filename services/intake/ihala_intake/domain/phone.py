@@ -6,6 +6,7 @@ from ihala_events.partner import FieldRefusal
 from ihala_intake.domain.errors import IntakeRefused
 
 HOME_REGION = "MA"
+HOME_COUNTRY_CODE = 212
 
 
 def normalised_phone(written: str | None) -> str | None:
@@ -17,6 +18,13 @@ def normalised_phone(written: str | None) -> str | None:
             number = phonenumbers.parse(candidate, HOME_REGION)
         except phonenumbers.NumberParseException:
             continue
-        if phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE:
+        if _is_possible(number):
             return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     raise IntakeRefused([FieldRefusal(pointer="/phone", code="invalid-phone", message="is not a telephone number")])
+
+
+def _is_possible(number: phonenumbers.PhoneNumber) -> bool:
+    """By its length; a number at home does not begin with a zero once its prefix is taken off."""
+    if number.country_code == HOME_COUNTRY_CODE and number.italian_leading_zero:
+        return False
+    return bool(phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE)
