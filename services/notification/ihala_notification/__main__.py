@@ -1,14 +1,9 @@
-"""`python -m ihala_notification`: everything comes from the environment (`settings.py`)."""
+"""``python -m ihala_notification``: runs the notification service until it is told to stop."""
 
 from ihala_runtime.service import run
 
-from ihala_notification.bootstrap import bootstrap
+from ihala_notification.bootstrap import build
 from ihala_notification.settings import NotificationSettings
 
-
-def main() -> None:
-    run(bootstrap(NotificationSettings()))
-
-
 if __name__ == "__main__":
-    main()
+    run(build(NotificationSettings()))

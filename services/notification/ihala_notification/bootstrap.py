@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from ihala_events.asyncapi import asyncapi_document
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts
 
@@ -26,7 +27,7 @@ from ihala_notification.settings import NotificationSettings
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def bootstrap(settings: NotificationSettings) -> Parts:
+def build(settings: NotificationSettings) -> Parts:
     database = Database(settings.postgres_dsn, "ihala-notification")
     policy = AddressPolicy(settings.webhook_private_networks)
     schedule = RetrySchedule(settings.webhook_retry_seconds or STANDARD_DELAYS_SECONDS)
@@ -63,6 +64,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
         tasks=[dispatcher.poll, dispatcher.record],
         prepare=[_opened(client), dispatcher.look],
         finish=[dispatcher.finish, client.close],
+        asyncapi=asyncapi_document("notification"),
     )
 
 
