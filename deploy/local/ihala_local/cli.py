@@ -28,7 +28,9 @@ app = typer.Typer(
     help="Referrals between agencies: the whole system on this machine.",
 )
 clock_app = typer.Typer(no_args_is_help=True, help="The test clock: forward only, refused in production.")
+contracts_app = typer.Typer(no_args_is_help=True, help="What other systems may rely on.")
 app.add_typer(clock_app, name="clock")
+app.add_typer(contracts_app, name="contracts")
 app.add_typer(party_commands.access_app, name="access")
 app.add_typer(party_commands.directory_app, name="directory")
 app.add_typer(party_commands.route_app, name="route")
@@ -132,6 +134,15 @@ def status(
             console.print_raw(json.dumps(found))
         else:
             console.show_status(found)
+
+
+@contracts_app.command("export")
+def contracts_export(folder: Path) -> None:
+    """Write OpenAPI, AsyncAPI, JSON Schemas and the event catalogue into FOLDER."""
+    from ihala_local.contracts import export
+
+    with told_failures():
+        console.note(f"{len(export(folder))} files written to {folder}")
 
 
 @clock_app.command("set")

@@ -2,8 +2,8 @@
 
 from ihala_runtime.service import run
 
-from ihala_intake.bootstrap import build
+from ihala_intake.bootstrap import bootstrap
 from ihala_intake.settings import IntakeSettings
 
 if __name__ == "__main__":
-    run(build(IntakeSettings()))
+    run(bootstrap(IntakeSettings()))

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from ihala_events.asyncapi import asyncapi_document
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, Task, until_reachable
 
@@ -27,7 +26,7 @@ HERE = Path(__file__).parent
 KEEP_ANSWERS_DAYS = 7
 
 
-def build(settings: IntakeSettings) -> Parts:
+def bootstrap(settings: IntakeSettings) -> Parts:
     database = Database(settings.postgres_dsn, "ihala-intake")
     keys_database = Database(settings.keys_dsn, "ihala-intake-keys", max_connections=4)
     doors = _doors(settings, database, keys_database)
@@ -42,7 +41,6 @@ def build(settings: IntakeSettings) -> Parts:
         prepare=[_open_keys(keys_database)],
         hourly=[_forget_answers(database)],
         finish=[keys_database.close],
-        asyncapi=asyncapi_document("intake"),
         state={"doors": doors},
     )
 

@@ -109,6 +109,30 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
 
 _DOCUMENTED: dict[str, type[BaseModel]] = {}
 
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457. errors: where the input is wrong; a received value is never repeated.",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:ihala:problem:invalid-input"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "message"],
+                "properties": {name: {"type": "string"} for name in ("pointer", "code", "message")},
+            },
+        },
+    },
+}
+_REFUSAL = {
+    "description": "Refused, or not possible now",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document, with the bodies that we read ourselves, problems and the key."""
@@ -120,6 +144,13 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        schemas["Problem"] = _PROBLEM
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+                operation["responses"]["default"] = _REFUSAL
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"key": []}]
         app.openapi_schema = document

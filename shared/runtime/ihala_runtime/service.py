@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
+from ihala_events.asyncapi import asyncapi_document
 from ihala_events.vocabulary import TIME_ZONE
 
 from ihala_runtime import inbox, logs, parking, telemetry
@@ -45,7 +46,7 @@ class Parts:
     """What a service's ``bootstrap`` gives.
 
     prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  hourly: clean-ups.
-    finish: before the relay stops, for work in hand.  asyncapi: the document of the topics it reads and writes.
+    finish: before the relay stops, for work in hand.  state: for the routes, as ``app.state``.
     """
 
     name: str
@@ -59,7 +60,6 @@ class Parts:
     prepare: Sequence[Task] = ()
     hourly: Sequence[Task] = ()
     finish: Sequence[Task] = ()
-    asyncapi: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,7 +103,7 @@ def build_app(parts: Parts) -> FastAPI:
         setattr(app.state, name, value)
     for router in parts.routers:
         app.include_router(router)
-    add_common_routes(app, Health(parts.database, consumers.subscriptions), parts.asyncapi)
+    add_common_routes(app, Health(parts.database, consumers.subscriptions), asyncapi_document(parts.name))
     app.add_middleware(BodyLimit)
     app.add_middleware(Observed)
     return app

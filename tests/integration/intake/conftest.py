@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from ihala_events.access import Role
 from ihala_events.topics import FIXED_TOPICS, party_in, party_out
-from ihala_intake.bootstrap import build
+from ihala_intake.bootstrap import bootstrap
 from ihala_intake.settings import IntakeSettings
 from ihala_runtime.postgres import Database
 from ihala_runtime.topics import make_topics
@@ -29,7 +29,7 @@ async def intake(
         await new_database(), await new_database(), kafka_bootstrap, tmp_path_factory.mktemp("intake") / "kek"
     )
     database, keys = Database(settings.postgres_dsn, "test"), Database(settings.keys_dsn, "test")
-    async with served(build(settings)) as base, aiohttp.ClientSession() as session:
+    async with served(bootstrap(settings)) as base, aiohttp.ClientSession() as session:
         await database.connect()
         await keys.connect()
         desk = await a_key(database, Role.DESK, None, "baom-agadir")

@@ -1,0 +1,43 @@
+"""The exported contracts: complete, resolvable, and the committed catalogue of events is the code's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ihala_events.catalogue import EVENT_TYPES
+from ihala_local.contracts import event_catalogue, export
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_committed_event_catalogue_is_what_the_code_says() -> None:
+    assert (ROOT / "docs" / "event-catalogue.md").read_text(encoding="utf-8") == event_catalogue(), (
+        "run: ./ihala contracts export DIR, and copy event-catalogue.md to docs/"
+    )
+
+
+def test_the_export_holds_every_service_and_every_event_type_and_every_reference_resolves(tmp_path: Path) -> None:
+    written = export(tmp_path)
+
+    names = {str(file.relative_to(tmp_path)) for file in written}
+    assert {f"openapi/{service}.json" for service in ("intake", "referral", "notification")} <= names
+    assert {f"asyncapi/{name}.json" for name in ("intake", "referral", "notification", "party")} <= names
+    assert {f"schemas/{name}.json" for name in EVENT_TYPES} <= names
+    for file in tmp_path.glob("openapi/*.json"):
+        document = json.loads(file.read_text(encoding="utf-8"))
+        for reference in _references(document):
+            _resolve(document, reference)
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return own + [found for value in node.values() for found in _references(value)]
+    return [found for value in node for found in _references(value)] if isinstance(node, list) else []
+
+
+def _resolve(document: Any, reference: str) -> Any:
+    here = document
+    for part in reference.removeprefix("#/").split("/"):
+        here = here[part]
+    return here
