@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from ihala_events.asyncapi import asyncapi_document
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts
 
@@ -64,7 +63,6 @@ def build(settings: NotificationSettings) -> Parts:
         tasks=[dispatcher.poll, dispatcher.record],
         prepare=[_opened(client), dispatcher.look],
         finish=[dispatcher.finish, client.close],
-        asyncapi=asyncapi_document("notification"),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
-from ihala_events.catalogue import EVENT_TYPES, PARTY_OUT, EventType
+from ihala_events.asyncapi import COPIES
 from ihala_events.partner import ReferralCopy
 from ihala_events.topics import party_out
 from ihala_runtime.outbox import NewEvent, new_event
@@ -29,6 +29,7 @@ from ihala_notification.domain.delivery import Channel, Delivery, DeliveryState,
 # A backstop: a lease ends earlier when its copy is not seen any more (`claims.py`).
 LEASE_SECONDS = 120.0
 ATTEMPT_ENDED = "attempt-ended"
+COPY_KINDS = {kind.type: kind for kind in COPIES}
 
 
 class Lanes(Protocol):
@@ -223,10 +224,9 @@ def delivery_of(row: "asyncpg.Record") -> Delivery:
 
 def _copy(delivery: Delivery) -> NewEvent:
     """The agency's copy on its own topic: the body of the webhook under the same id."""
-    means = EVENT_TYPES[delivery.event_type].means
     copy = ReferralCopy.model_validate_json(delivery.body)
     return new_event(
-        EventType(delivery.event_type, PARTY_OUT, ReferralCopy, means),
+        COPY_KINDS[delivery.event_type],
         copy,
         source=SOURCE,
         aggregate_id=aggregate_of(delivery.delivery_id, Channel.KAFKA),
