@@ -43,6 +43,7 @@ from ihala_referral.domain.transitions import OPEN, Move, check
 SYSTEM = "system"
 SAME_PERSON = "DUPLICATE"
 CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
+ERASED = "ERASED"
 
 
 @dataclass(slots=True)
@@ -321,6 +322,10 @@ class Referral:
         attempt.correction = "requested"
         return [self._event(catalogue.CORRECTION_REQUESTED, scene.now)]
 
+    def blank(self) -> None:
+        """The person is erased: ids, need, states and times stay, why it went where it went does not."""
+        self.explanation, self.flags = {}, ()
+
     # --- what time does
 
     def timers(self, calendar: Calendar) -> dict[Clock, datetime]:
@@ -421,6 +426,13 @@ class Referral:
     @property
     def current(self) -> Attempt | None:
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def awaits_answer(self) -> bool:
+        """A human, while proposed, or the agency has until `ack_due`."""
+        if self.state is ReferralState.PROPOSED:
+            return True
+        return self.is_open and self.current is not None and self.current.is_unanswered
 
     @property
     def holder(self) -> Attempt | None:

@@ -1,0 +1,106 @@
+"""A case as a row: pseudonymous, without facts, and blank after an erasure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from ihala_events.intake import RoutingProfile
+from ihala_events.vocabulary import ConsentBasis, PartnerType
+
+from ihala_referral.domain.attempt import CaseFile
+from ihala_referral.domain.case import Consent, ScopeEntry, consent_of
+
+
+@dataclass(frozen=True, slots=True)
+class NewCase:
+    """commune_code, age_band, sex: for counting alone."""
+
+    file: CaseFile
+    commune_code: str
+    age_band: str
+    sex: str
+
+
+def new_case(profile: RoutingProfile) -> NewCase:
+    file = CaseFile(
+        case_id=profile.case_id,
+        case_ref=profile.case_ref,
+        desk_id=profile.desk_id,
+        languages=tuple(profile.language_tags),
+        interpreter_needed=profile.interpreter_needed,
+        consent=consent_of(profile.consent),
+        recorded_by=frozenset(profile.recorded_by),
+    )
+    return NewCase(file, profile.commune_code, profile.age_band, profile.sex)
+
+
+async def insert_cases(connection: asyncpg.Connection, cases: Iterable[NewCase]) -> None:
+    rows = [
+        (
+            case.file.case_id,
+            case.file.case_ref,
+            case.file.desk_id,
+            case.commune_code,
+            case.age_band,
+            case.sex,
+            list(case.file.languages),
+            case.file.interpreter_needed,
+            sorted(case.file.recorded_by),
+            _consent_json(case.file.consent),
+        )
+        for case in sorted(cases, key=lambda each: each.file.case_id)
+    ]
+    await connection.execute(
+        "INSERT INTO case_profile (case_id, case_ref, desk_id, commune_code, age_band, sex, language_tags,"
+        " interpreter_needed, recorded_by, consent) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[],"
+        " $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::boolean[], $9::jsonb[], $10::jsonb[])",
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def read_cases(connection: asyncpg.Connection, case_ids: Sequence[UUID]) -> dict[UUID, CaseFile]:
+    rows = await connection.fetch("SELECT * FROM case_profile WHERE case_id = ANY($1::uuid[])", case_ids)
+    return {row["case_id"]: _file(row) for row in rows}
+
+
+async def put_consent(connection: asyncpg.Connection, case_id: UUID, consent: Consent) -> None:
+    await connection.execute("UPDATE case_profile SET consent = $2 WHERE case_id = $1", case_id, _consent_json(consent))
+
+
+async def blank_case(connection: asyncpg.Connection, case_id: UUID) -> None:
+    """Keep the ids and the prefecture; what was known of the person goes."""
+    await connection.execute(
+        "UPDATE case_profile SET commune_code = split_part(commune_code, '-', 1), age_band = NULL, sex = NULL,"
+        " language_tags = '[]', recorded_by = '[]', consent = jsonb_build_object('basis', consent->'basis',"
+        " 'scope', '[]'::jsonb), erased_at = clock_timestamp() WHERE case_id = $1",
+        case_id,
+    )
+
+
+def _file(row: asyncpg.Record) -> CaseFile:
+    return CaseFile(
+        case_id=row["case_id"],
+        case_ref=row["case_ref"],
+        desk_id=row["desk_id"],
+        languages=tuple(row["language_tags"]),
+        interpreter_needed=row["interpreter_needed"],
+        consent=_consent(row["consent"]),
+        recorded_by=frozenset(row["recorded_by"]),
+    )
+
+
+def _consent_json(consent: Consent) -> dict[str, Any]:
+    scope = [[entry.need_code, list(entry.partner_types), list(entry.partner_ids)] for entry in consent.scope]
+    return {"basis": consent.basis, "scope": scope}
+
+
+def _consent(stored: dict[str, Any]) -> Consent:
+    return Consent(
+        ConsentBasis(stored["basis"]),
+        tuple(
+            ScopeEntry(code, tuple(PartnerType(kind) for kind in kinds), tuple(ids))
+            for code, kinds, ids in stored["scope"]
+        ),
+    )

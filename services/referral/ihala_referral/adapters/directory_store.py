@@ -1,0 +1,98 @@
+"""The directory in PostgreSQL, and the snapshot of it that routing reads.
+
+Every transaction asks for the directory's version first, so all copies of the service route by the same records
+as soon as a change has been committed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import asyncpg
+from ihala_events.catalogue import PARTNER_CHANGED
+from ihala_events.directory import PartnerRecord
+from ihala_runtime.outbox import NewEvent, new_event
+
+from ihala_referral.domain.directory import Directory, partner_of
+
+SOURCE = "/ihala/referral"
+
+
+class DirectoryCache:
+    """The last snapshot this process read."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._directory = Directory.of(())
+
+    async def current(self, connection: asyncpg.Connection) -> Directory:
+        version = await connection.fetchval("SELECT version FROM directory_version")
+        if version != self._version:
+            records = await read_partners(connection)
+            self._directory = Directory.of(partner_of(record) for record in records)
+            self._version = version
+        return self._directory
+
+
+async def read_partners(connection: asyncpg.Connection) -> list[PartnerRecord]:
+    rows = await connection.fetch("SELECT record FROM partner ORDER BY partner_id")
+    return [record_of(row["record"]) for row in rows]
+
+
+async def page_of_partners(
+    connection: asyncpg.Connection, after: str, limit: int, partner_type: str | None
+) -> Sequence[dict[str, Any]]:
+    rows = await connection.fetch(
+        "SELECT record FROM partner WHERE partner_id > $1 AND ($3::text IS NULL OR record->>'type' = $3)"
+        " ORDER BY partner_id LIMIT $2",
+        after,
+        limit,
+        partner_type,
+    )
+    return [row["record"] for row in rows]
+
+
+async def read_partner(connection: asyncpg.Connection, partner_id: str) -> PartnerRecord | None:
+    stored = await connection.fetchval("SELECT record FROM partner WHERE partner_id = $1", partner_id)
+    return None if stored is None else record_of(stored)
+
+
+async def lock_directory(connection: asyncpg.Connection) -> None:
+    """Directory changes are one at a time."""
+    await connection.execute("SELECT version FROM directory_version FOR UPDATE")
+
+
+async def put_partner(
+    connection: asyncpg.Connection, record: PartnerRecord, at: datetime, *, routing_reads_it: bool = True
+) -> NewEvent:
+    """Store the record; its event carries it whole.  routing_reads_it: every snapshot is out of date now."""
+    version = await connection.fetchval(
+        "INSERT INTO partner (partner_id, record, version) VALUES ($1, $2, 1) ON CONFLICT (partner_id)"
+        " DO UPDATE SET record = EXCLUDED.record, version = partner.version + 1, changed_at = clock_timestamp()"
+        " RETURNING version",
+        record.partner_id,
+        record.model_dump(mode="json"),
+    )
+    if routing_reads_it:
+        await connection.execute("UPDATE directory_version SET version = version + 1")
+    return new_event(
+        PARTNER_CHANGED,
+        record,
+        source=SOURCE,
+        aggregate_id=partner_uuid(record.partner_id),
+        sequence=version,
+        sequenced=False,
+        key=record.partner_id,
+        subject=record.partner_id,
+        time=at,
+    )
+
+
+def partner_uuid(partner_id: str) -> UUID:
+    """The event log knows aggregates by UUID."""
+    return uuid5(NAMESPACE_URL, f"urn:ihala:partner:{partner_id}")
+
+
+def record_of(stored: dict[str, Any]) -> PartnerRecord:
+    return PartnerRecord.model_validate(stored, strict=False)

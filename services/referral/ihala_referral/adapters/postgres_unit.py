@@ -1,0 +1,155 @@
+"""The unit of work over PostgreSQL: what a batch or a request needs is loaded at once and stored at once.
+
+Referrals are locked before they are read, in the order of their ids; events are made when they happen, so that
+they carry the trace of their cause, and are written last.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import asyncpg
+from ihala_events.intake import RoutingProfile
+from ihala_runtime import telemetry
+from ihala_runtime.clock import Clock
+from ihala_runtime.outbox import new_event
+from ihala_runtime.postgres import Work
+
+from ihala_referral.adapters.capacity_rows import read_places, write_places
+from ihala_referral.adapters.case_rows import NewCase, blank_case, insert_cases, new_case, put_consent, read_cases
+from ihala_referral.adapters.directory_store import SOURCE, DirectoryCache
+from ihala_referral.adapters.referral_rows import lock_referrals, put_referrals, read_attempts, referral_of
+from ihala_referral.adapters.timer_rows import set_timers
+from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
+from ihala_referral.domain.calendar import Calendar
+from ihala_referral.domain.capacity import PlaceBook
+from ihala_referral.domain.case import Consent
+from ihala_referral.domain.directory import Directory
+from ihala_referral.domain.referral import Referral
+from ihala_referral.domain.routing import World
+from ihala_referral.domain.rules import RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What every transaction of this process shares."""
+
+    clock: Clock
+    rules: RuleSet
+    calendar: Calendar
+    directory: DirectoryCache = field(default_factory=DirectoryCache)
+
+
+class PostgresUnit:
+    """caused_by: id of the event that is being handled."""
+
+    def __init__(self, work: Work, environment: Environment, directory: Directory, places: PlaceBook) -> None:
+        self.work = work
+        self.caused_by: str | None = None
+        self._places = places
+        self._world = World(environment.rules, directory, environment.calendar, places)
+        self._scene = Scene(environment.clock.now(), directory, environment.calendar, places)
+        self._cases: dict[UUID, CaseFile] = {}
+        self._referrals: dict[UUID, Referral] = {}
+        self._new_cases: list[NewCase] = []
+        self._new_consents: dict[UUID, Consent] = {}
+        self._erased: list[UUID] = []
+        self._changed: dict[UUID, Referral] = {}
+
+    @property
+    def world(self) -> World:
+        return self._world
+
+    @property
+    def scene(self) -> Scene:
+        return self._scene
+
+    def case(self, case_id: UUID) -> CaseFile | None:
+        return self._cases.get(case_id)
+
+    def add_case(self, profile: RoutingProfile) -> CaseFile:
+        case = new_case(profile)
+        self._new_cases.append(case)
+        self._cases[profile.case_id] = case.file
+        return case.file
+
+    def replace_consent(self, case_id: UUID, consent: Consent) -> None:
+        file = replace(self._cases[case_id], consent=consent)
+        self._cases[case_id] = file
+        self._new_consents[case_id] = consent
+        for referral in self.referrals_of(case_id):
+            referral.case = file
+
+    def erase_case(self, case_id: UUID) -> None:
+        self._erased.append(case_id)
+
+    def referral(self, referral_id: UUID) -> Referral | None:
+        return self._referrals.get(referral_id)
+
+    def referrals_of(self, case_id: UUID) -> Sequence[Referral]:
+        return [referral for referral in self._referrals.values() if referral.case.case_id == case_id]
+
+    def record(self, referral: Referral, happened: Happenings) -> None:
+        if referral.journey is None:
+            referral.journey = telemetry.current_journey() or telemetry.current_traceparent()
+        self._referrals[referral.referral_id] = self._changed[referral.referral_id] = referral
+        for each in happened:
+            event = new_event(
+                each.kind,
+                each.payload,
+                source=SOURCE,
+                aggregate_id=referral.referral_id,
+                sequence=each.sequence,
+                key=str(referral.referral_id),
+                time=each.payload.at,
+                correlation_id=str(referral.case.case_id),
+                causation_id=self.caused_by,
+                journey=referral.journey,
+            )
+            self.work.record(event)
+
+    async def load(self, referral_ids: Sequence[UUID], case_ids: Sequence[UUID]) -> None:
+        """Lock and read these referrals, and all of these cases."""
+        connection = self.work.conn
+        rows = await lock_referrals(connection, referral_ids, case_ids) if referral_ids or case_ids else []
+        wanted = sorted({*case_ids, *(row["case_id"] for row in rows)} - self._cases.keys())
+        if wanted:
+            self._cases |= await read_cases(connection, wanted)
+        fresh = [row for row in rows if row["referral_id"] not in self._referrals]
+        if fresh:
+            await self._read(connection, fresh)
+
+    async def _read(self, connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> None:
+        attempts = await read_attempts(connection, [row["referral_id"] for row in rows])
+        for row in rows:
+            referral_id = row["referral_id"]
+            case = self._cases[row["case_id"]]
+            self._referrals[referral_id] = referral_of(row, case, attempts.get(referral_id, []))
+
+    async def flush(self) -> None:
+        """Store what changed; the events follow when the transaction ends."""
+        connection = self.work.conn
+        if self._new_cases:
+            await insert_cases(connection, self._new_cases)
+        for case_id, consent in sorted(self._new_consents.items(), key=lambda each: each[0]):
+            await put_consent(connection, case_id, consent)
+        if self._changed:
+            await put_referrals(connection, self._changed.values())
+            await set_timers(connection, self._changed.values(), self._world.calendar)
+        for case_id in sorted(self._erased):
+            await blank_case(connection, case_id)
+        await write_places(connection, self._places)
+
+
+@asynccontextmanager
+async def open_unit(
+    work: Work, environment: Environment, referral_ids: Sequence[UUID] = (), case_ids: Sequence[UUID] = ()
+) -> AsyncIterator[PostgresUnit]:
+    """A unit with these referrals and cases loaded; stored when the block ends without an exception."""
+    directory = await environment.directory.current(work.conn)
+    places = await read_places(work.conn)
+    unit = PostgresUnit(work, environment, directory, places)
+    await unit.load(referral_ids, case_ids)
+    yield unit
+    await unit.flush()

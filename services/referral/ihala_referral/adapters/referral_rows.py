@@ -1,0 +1,255 @@
+"""A referral as rows: one in `referral`, one in `attempt` for each agency asked.
+
+The columns stand here once, for reading and for writing.  `tried`, `receipt_at` and `resent_at` of an attempt are
+other writers' and never written here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from ihala_events.vocabulary import AttemptState, HoldReason, Outcome, PartnerType, ReferralState, Urgency
+
+from ihala_referral.domain.attempt import Attempt, CaseFile
+from ihala_referral.domain.directory import Link
+from ihala_referral.domain.referral import Referral
+from ihala_referral.domain.routing import Mandate
+
+REFERRAL_COLUMNS = {
+    "referral_id": "uuid",
+    "case_id": "uuid",
+    "case_ref": "text",
+    "desk_id": "text",
+    "need_id": "uuid",
+    "need_code": "text",
+    "urgency": "text",
+    "state": "text",
+    "hold_reason": "text",
+    "partner_id": "text",
+    "attempt_no": "integer",
+    "rule_id": "text",
+    "row_id": "text",
+    "rule_set_version": "text",
+    "received_at": "timestamptz",
+    "sent_at": "timestamptz",
+    "ack_due": "timestamptz",
+    "contact_due": "timestamptz",
+    "hard_deadline": "date",
+    "contacted_at": "timestamptz",
+    "outcome_code": "text",
+    "waitlisted_at": "timestamptz",
+    "offer_lapses_at": "timestamptz",
+    "unanswered": "boolean",
+    "details": "jsonb",
+    "sequence": "bigint",
+    "journey": "text",
+}
+ATTEMPT_COLUMNS = {
+    "referral_id": "uuid",
+    "attempt_no": "integer",
+    "partner_id": "text",
+    "partner_type": "text",
+    "serves": "text",
+    "state": "text",
+    "reason_code": "text",
+    "sent_at": "timestamptz",
+    "ack_due": "timestamptz",
+    "answered_at": "timestamptz",
+    "sent_sequence": "bigint",
+    "place_taken": "boolean",
+    "reminded": "boolean",
+    "deletion": "text",
+    "correction": "text",
+}
+
+
+def _upsert(table: str, columns: Mapping[str, str], key: Sequence[str]) -> str:
+    """One statement for any number of rows: an array for each column."""
+    arrays = ", ".join(f"${index}::{kind}[]" for index, kind in enumerate(columns.values(), start=1))
+    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in key)
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    )
+
+
+_PUT_REFERRALS = _upsert("referral", REFERRAL_COLUMNS, ["referral_id"])
+_PUT_ATTEMPTS = _upsert("attempt", ATTEMPT_COLUMNS, ["referral_id", "attempt_no"])
+
+
+async def put_referrals(connection: asyncpg.Connection, referrals: Iterable[Referral]) -> None:
+    """Insert or replace, in the order of their ids."""
+    ordered = sorted(referrals, key=lambda each: each.referral_id)
+    attempts = [(referral, attempt) for referral in ordered for attempt in referral.attempts]
+    await connection.execute(_PUT_REFERRALS, *_columns(map(_referral_row, ordered)))
+    if attempts:
+        await connection.execute(_PUT_ATTEMPTS, *_columns(_attempt_row(*each) for each in attempts))
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _referral_row(referral: Referral) -> tuple[Any, ...]:
+    current = referral.current
+    return (
+        referral.referral_id,
+        referral.case.case_id,
+        referral.case.case_ref,
+        referral.case.desk_id,
+        referral.need_id,
+        referral.need_code,
+        referral.urgency,
+        referral.state,
+        referral.hold_reason,
+        current.partner_id if current else None,
+        current.attempt_no if current else 0,
+        referral.rule_id,
+        referral.row,
+        referral.rule_set_version,
+        referral.received_at,
+        referral.sent_at,
+        referral.ack_due,
+        referral.contact_due,
+        referral.hard_deadline,
+        referral.contacted_at,
+        referral.outcome_code,
+        referral.waitlisted_at,
+        referral.offer_lapses_at,
+        referral.awaits_answer,
+        _details(referral),
+        referral.sequence,
+        referral.journey,
+    )
+
+
+def _details(referral: Referral) -> dict[str, Any]:
+    mandate = referral.mandate
+    return {
+        "links": [list(link) for link in referral.links],
+        "mandate": {
+            "basis_is_best_interest": mandate.basis_is_best_interest,
+            "scope_needs": sorted(mandate.scope_needs),
+            "emergency_types": sorted(mandate.emergency_types),
+            "waits": mandate.waits,
+            "redirect": mandate.redirect,
+        },
+        "requires_confirmation": referral.requires_confirmation,
+        "other_staff_confirms": referral.other_staff_confirms,
+        "flags": list(referral.flags),
+        "explanation": referral.explanation,
+        "alerts": sorted(referral.alerts),
+        "last_move": list(referral.last_move) if referral.last_move else None,
+    }
+
+
+def _attempt_row(referral: Referral, attempt: Attempt) -> tuple[Any, ...]:
+    return (
+        referral.referral_id,
+        attempt.attempt_no,
+        attempt.partner_id,
+        attempt.partner_type,
+        attempt.serves,
+        attempt.state,
+        attempt.reason_code,
+        attempt.sent_at,
+        attempt.ack_due,
+        attempt.answered_at,
+        attempt.sent_sequence,
+        attempt.place_taken,
+        attempt.reminded,
+        attempt.deletion,
+        attempt.correction,
+    )
+
+
+async def lock_referrals(
+    connection: asyncpg.Connection, referral_ids: Sequence[UUID], case_ids: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """The rows of these referrals, and of these cases' referrals, locked in the order of their ids."""
+    return await connection.fetch(
+        "SELECT * FROM referral WHERE referral_id = ANY($1::uuid[]) OR case_id = ANY($2::uuid[])"
+        " ORDER BY referral_id FOR UPDATE",
+        referral_ids,
+        case_ids,
+    )
+
+
+async def read_referrals(connection: asyncpg.Connection, referral_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    return await connection.fetch(
+        "SELECT * FROM referral WHERE referral_id = ANY($1::uuid[]) ORDER BY referral_id", referral_ids
+    )
+
+
+async def read_attempts(connection: asyncpg.Connection, referral_ids: Sequence[UUID]) -> dict[UUID, list[Attempt]]:
+    rows = await connection.fetch(
+        "SELECT * FROM attempt WHERE referral_id = ANY($1::uuid[]) ORDER BY referral_id, attempt_no", referral_ids
+    )
+    attempts: dict[UUID, list[Attempt]] = {}
+    for row in rows:
+        attempts.setdefault(row["referral_id"], []).append(_attempt(row))
+    return attempts
+
+
+def _attempt(row: asyncpg.Record) -> Attempt:
+    return Attempt(
+        attempt_no=row["attempt_no"],
+        partner_id=row["partner_id"],
+        partner_type=PartnerType(row["partner_type"]),
+        serves=row["serves"],
+        sent_at=row["sent_at"],
+        ack_due=row["ack_due"],
+        sent_sequence=row["sent_sequence"],
+        state=AttemptState(row["state"]),
+        reason_code=row["reason_code"],
+        answered_at=row["answered_at"],
+        place_taken=row["place_taken"],
+        reminded=row["reminded"],
+        deletion=row["deletion"],
+        correction=row["correction"],
+        tried=row["tried"],
+    )
+
+
+def referral_of(row: asyncpg.Record, case: CaseFile, attempts: list[Attempt]) -> Referral:
+    details = row["details"]
+    mandate = details["mandate"]
+    return Referral(
+        referral_id=row["referral_id"],
+        case=case,
+        need_id=row["need_id"],
+        need_code=row["need_code"],
+        urgency=Urgency(row["urgency"]),
+        state=ReferralState(row["state"]),
+        hold_reason=HoldReason(row["hold_reason"]) if row["hold_reason"] else None,
+        rule_id=row["rule_id"],
+        row=row["row_id"],
+        rule_set_version=row["rule_set_version"],
+        links=tuple(Link(*link) for link in details["links"]),
+        mandate=Mandate(
+            basis_is_best_interest=mandate["basis_is_best_interest"],
+            scope_needs=frozenset(mandate["scope_needs"]),
+            emergency_types=frozenset(PartnerType(kind) for kind in mandate["emergency_types"]),
+            waits=mandate["waits"],
+            redirect=mandate["redirect"],
+        ),
+        requires_confirmation=details["requires_confirmation"],
+        other_staff_confirms=details["other_staff_confirms"],
+        flags=tuple(details["flags"]),
+        explanation=details["explanation"],
+        received_at=row["received_at"],
+        ack_due=row["ack_due"],
+        contact_due=row["contact_due"],
+        hard_deadline=row["hard_deadline"],
+        sent_at=row["sent_at"],
+        contacted_at=row["contacted_at"],
+        outcome_code=Outcome(row["outcome_code"]) if row["outcome_code"] else None,
+        waitlisted_at=row["waitlisted_at"],
+        offer_lapses_at=row["offer_lapses_at"],
+        alerts=frozenset(details["alerts"]),
+        last_move=tuple(details["last_move"]) if details["last_move"] else None,
+        attempts=attempts,
+        sequence=row["sequence"],
+        journey=row["journey"],
+    )

@@ -1,0 +1,69 @@
+"""When to look at a referral again.  One row per referral and kind; which ones, the referral itself says."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from ihala_referral.domain.attempt import Clock
+from ihala_referral.domain.calendar import Calendar
+from ihala_referral.domain.referral import Referral
+
+DUE_AT_ONCE = 200
+
+
+class DueTimer(NamedTuple):
+    timer_id: int
+    referral_id: UUID
+    kind: Clock
+
+
+async def set_timers(connection: asyncpg.Connection, referrals: Collection[Referral], calendar: Calendar) -> None:
+    """Replace the timers of these referrals by those their state asks for."""
+    wanted = [
+        (referral.referral_id, kind, due_at)
+        for referral in sorted(referrals, key=lambda each: each.referral_id)
+        for kind, due_at in sorted(referral.timers(calendar).items())
+    ]
+    ids = sorted({referral.referral_id for referral in referrals})
+    columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], []]
+    await connection.execute(
+        "DELETE FROM timer WHERE aggregate_id = ANY($1::uuid[])"
+        " AND (aggregate_id, kind) NOT IN (SELECT * FROM unnest($2::uuid[], $3::text[]))",
+        ids,
+        *columns[:2],
+    )
+    await connection.execute(
+        "INSERT INTO timer (aggregate_id, kind, due_at)"
+        " SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])"
+        " ON CONFLICT (aggregate_id, kind) DO UPDATE SET due_at = EXCLUDED.due_at"
+        " WHERE timer.due_at <> EXCLUDED.due_at",
+        *columns,
+    )
+
+
+async def due_timers(connection: asyncpg.Connection, now: datetime) -> list[DueTimer]:
+    """Those that are due, oldest first; not locked, because the referral's row is locked first."""
+    rows = await connection.fetch(
+        "SELECT id, aggregate_id, kind FROM timer WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2", now, DUE_AT_ONCE
+    )
+    return [DueTimer(row["id"], row["aggregate_id"], Clock(row["kind"])) for row in rows]
+
+
+async def take_timer(connection: asyncpg.Connection, timer: DueTimer, now: datetime) -> bool:
+    """False when another copy answered it, or it was set anew meanwhile."""
+    taken = await connection.fetchval(
+        "DELETE FROM timer WHERE id = $1 AND due_at <= $2 RETURNING true", timer.timer_id, now
+    )
+    return bool(taken)
+
+
+async def oldest_due(connection: asyncpg.Connection, now: datetime) -> datetime | None:
+    oldest: datetime | None = await connection.fetchval("SELECT min(due_at) FROM timer WHERE due_at <= $1", now)
+    return oldest
+
+
+async def postpone_timer(connection: asyncpg.Connection, timer: DueTimer, due_at: datetime) -> None:
+    await connection.execute("UPDATE timer SET due_at = $2 WHERE id = $1", timer.timer_id, due_at)

@@ -1,0 +1,64 @@
+"""The only file that wires the referral service together."""
+
+from pathlib import Path
+
+from ihala_runtime.postgres import Database
+from ihala_runtime.service import Parts, Task
+
+from ihala_referral.adapters.first_start import admit_first_admin, remember_rules
+from ihala_referral.adapters.idempotency import forget_answers
+from ihala_referral.adapters.party_topics import PartyTopics
+from ihala_referral.adapters.postgres_unit import Environment
+from ihala_referral.adapters.shipped_data import load_calendar, load_rules
+from ihala_referral.entrypoints import http_credentials, http_partners, http_referrals, http_routing
+from ihala_referral.entrypoints.cases import case_consumer
+from ihala_referral.entrypoints.clockwork import Clockwork, Reconciler
+from ihala_referral.entrypoints.doors import Doors
+from ihala_referral.entrypoints.parties import party_consumer
+from ihala_referral.entrypoints.receipts import receipt_consumer
+from ihala_referral.settings import ReferralSettings
+
+HERE = Path(__file__).parent
+
+
+def bootstrap(settings: ReferralSettings) -> Parts:
+    """Raises CalendarError for stale zone data, RuleSetError for rules that cannot be used."""
+    database = Database(settings.postgres_dsn, "ihala-referral")
+    environment = Environment(settings.clock(), load_rules(), load_calendar())
+    doors = Doors(database, environment)
+    topics = PartyTopics(database, settings.kafka_bootstrap, doors.parties_changed)
+    return Parts(
+        name="referral",
+        title="Ihala referral",
+        settings=settings,
+        database=database,
+        migrations=HERE / "migrations",
+        routers=[http_referrals.router, http_routing.router, http_partners.router, http_credentials.router],
+        consumers=[case_consumer(environment), party_consumer(environment), receipt_consumer()],
+        tasks=[Clockwork(database, environment).run, Reconciler(database).run, topics.run],
+        prepare=[_first_admin(settings, database), _keep_rules(database, environment)],
+        hourly=[_forget_answers(database)],
+        state={"doors": doors},
+    )
+
+
+def _first_admin(settings: ReferralSettings, database: Database) -> Task:
+    async def admit() -> None:
+        await admit_first_admin(database, settings.first_admin_file, settings.clock())
+
+    return admit
+
+
+def _keep_rules(database: Database, environment: Environment) -> Task:
+    async def keep() -> None:
+        await remember_rules(database, environment.rules)
+
+    return keep
+
+
+def _forget_answers(database: Database) -> Task:
+    async def forget() -> None:
+        async with database.connection() as connection:
+            await forget_answers(connection)
+
+    return forget

@@ -1,0 +1,94 @@
+"""Who may see a referral, and how much of it.
+
+An agency sees what it was asked for and no other's attempts; a restricted need and what gives it away are masked
+for everyone but the addressed agency and the staff who work with the case (P07, P11).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ihala_events.access import Role
+from ihala_events.vocabulary import RESTRICTED, RESTRICTED_NEEDS
+from ihala_events.wire import rfc3339
+
+from ihala_referral.domain.attempt import Attempt
+from ihala_referral.domain.referral import Referral
+
+EVERY_DESK = frozenset({Role.OPERATOR, Role.PROTECTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """party_id: of an agency.  desk_ids: of a desk."""
+
+    role: Role
+    party_id: str | None = None
+    desk_ids: frozenset[str] = frozenset()
+
+
+def may_see(viewer: Viewer, referral: Referral) -> bool:
+    match viewer.role:
+        case Role.DESK:
+            return referral.case.desk_id in viewer.desk_ids
+        case Role.AGENCY:
+            return viewer.party_id is not None and referral.was_asked(viewer.party_id)
+        case role:
+            return role in EVERY_DESK
+
+
+def shown(referral: Referral, viewer: Viewer, trace_id: str | None) -> dict[str, Any]:
+    """The referral in the words of the contract."""
+    attempts = [each for each in referral.attempts if viewer.role is not Role.AGENCY or _is_own(each, viewer)]
+    current = referral.current
+    addressed = current if current is not None and current in attempts else None
+    masked = referral.need_code in RESTRICTED_NEEDS and not _knows_the_need(referral, viewer)
+    return {
+        "referral_id": str(referral.referral_id),
+        "case_id": str(referral.case.case_id),
+        "case_ref": referral.case.case_ref,
+        "need_id": str(referral.need_id),
+        "need_code": RESTRICTED if masked else referral.need_code,
+        "urgency": referral.urgency,
+        "state": referral.state,
+        "hold_reason": referral.hold_reason,
+        "partner_id": addressed.partner_id if addressed else None,
+        "partner_type": addressed.partner_type if addressed else None,
+        "attempt_no": addressed.attempt_no if addressed else len(referral.attempts),
+        "attempts": [_shown_attempt(each) for each in attempts],
+        "rule_id": None if masked else referral.rule_id,
+        "row": None if masked else referral.row,
+        "rule_set_version": referral.rule_set_version,
+        "explanation": None if masked or viewer.role is Role.AGENCY else referral.explanation,
+        "flags": [] if masked else list(referral.flags),
+        "received_at": rfc3339(referral.received_at),
+        "sent_at": rfc3339(referral.sent_at) if referral.sent_at else None,
+        "ack_due": rfc3339(referral.ack_due),
+        "contact_due": rfc3339(referral.contact_due),
+        "hard_deadline": referral.hard_deadline.isoformat() if referral.hard_deadline else None,
+        "contacted_at": rfc3339(referral.contacted_at) if referral.contacted_at else None,
+        "outcome_code": referral.outcome_code,
+        "trace_id": trace_id,
+    }
+
+
+def _knows_the_need(referral: Referral, viewer: Viewer) -> bool:
+    """The addressed agency, and the staff who confirm."""
+    if viewer.role is Role.AGENCY:
+        return referral.holder is not None and _is_own(referral.holder, viewer)
+    return viewer.role in (Role.DESK, Role.PROTECTION)
+
+
+def _is_own(attempt: Attempt, viewer: Viewer) -> bool:
+    return attempt.partner_id == viewer.party_id
+
+
+def _shown_attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt_no": attempt.attempt_no,
+        "partner_id": attempt.partner_id,
+        "state": attempt.state,
+        "reason_code": attempt.reason_code,
+        "sent_at": rfc3339(attempt.sent_at),
+        "ack_due": rfc3339(attempt.ack_due),
+        "answered_at": rfc3339(attempt.answered_at) if attempt.answered_at else None,
+    }

@@ -1,0 +1,1 @@
+"""Where messages, requests and the clock come in; each owns its transaction."""

@@ -1,0 +1,82 @@
+"""What the HTTP calls share: the database, the environment, who calls."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Header, Query, Request
+from ihala_runtime.access import Principal
+from ihala_runtime.failures import DependencyDown
+from ihala_runtime.postgres import Database
+from ihala_runtime.problem import FieldError, Problem
+
+from ihala_referral.adapters.postgres_unit import Environment, PostgresUnit, open_unit
+from ihala_referral.domain.visibility import Viewer
+
+T = TypeVar("T")
+
+TRIES = 3  # another transaction may take the last place of an agency between reading and writing
+
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=100)]
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """parties_changed: set when a party may need topics of its own."""
+
+    database: Database
+    environment: Environment
+    parties_changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def in_unit(self, referral_ids: Sequence[UUID], act: Callable[[PostgresUnit], Awaitable[T]]) -> T:
+        """One transaction with these referrals locked; repeated when a place was taken meanwhile."""
+        for left in reversed(range(TRIES)):
+            try:
+                async with (
+                    self.database.transaction() as work,
+                    open_unit(work, self.environment, referral_ids) as unit,
+                ):
+                    return await act(unit)
+            except DependencyDown:
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def doors_of(request: Request) -> Doors:
+    doors: Doors = request.app.state.doors
+    return doors
+
+
+def viewer_of(principal: Principal) -> Viewer:
+    return Viewer(principal.role, principal.party_id, principal.desk_ids)
+
+
+def checked_key(key: str | None) -> str:
+    if not key or len(key) > 255 or not key.isascii() or not key.isprintable():
+        raise Problem(
+            400,
+            "idempotency-key-required",
+            "An Idempotency-Key header is needed",
+            "1 to 255 printable ASCII characters.",
+        )
+    return key
+
+
+def referral_id_of(text: str) -> UUID:
+    """What is no UUID is no referral of ours either."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem.not_found() from None
+
+
+def cursor_id(cursor: str | None) -> UUID | None:
+    try:
+        return None if cursor is None else UUID(cursor)
+    except ValueError:
+        raise Problem.invalid([FieldError("/cursor", "wrong-format", "is not a cursor of this list")]) from None

@@ -1,0 +1,116 @@
+"""The directory over HTTP.  Every change is one transaction with its event."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from ihala_events.directory import Closure, PartnerRecord
+from ihala_events.partner import CapacityChanged
+from ihala_events.vocabulary import PartnerType
+from ihala_events.wire import Request as RequestBody
+from ihala_runtime.access import Principal, allow
+from ihala_runtime.http import body_of
+from ihala_runtime.problem import FieldError, Problem, parse_body
+from pydantic import Field, TypeAdapter
+
+from ihala_referral.adapters.directory_store import lock_directory, page_of_partners, read_partner
+from ihala_referral.adapters.partner_writes import change_capacity, change_record, replace_record
+from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of
+from ihala_referral.handlers.announce_closures import announce_closures
+from ihala_referral.handlers.publish_capacity import UnknownService, publish_capacity
+from ihala_referral.handlers.register_partner import record_problems, second_cell
+
+router = APIRouter(prefix="/v1/partners", tags=["directory"])
+
+
+class Closures(RequestBody):
+    """All closures of an agency; first and last day are local and included."""
+
+    closures: Annotated[list[Closure], Field(max_length=100)]
+
+
+_RECORD = TypeAdapter(PartnerRecord)
+_CAPACITY = TypeAdapter(CapacityChanged)
+_CLOSURES = TypeAdapter(Closures)
+
+Reader = Annotated[Principal, allow("desk", "operator", "protection", "integrator", "agency", "admin")]
+Operator = Annotated[Principal, allow("operator")]
+
+
+@router.get("")
+async def listed(
+    request: Request,
+    _principal: Reader,
+    type: Annotated[PartnerType | None, Query()] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """The agencies, by id."""
+    async with doors_of(request).database.connection() as connection:
+        found = await page_of_partners(connection, cursor or "", limit + 1, type)
+    page = found[:limit]
+    return {"items": page, "next_cursor": page[-1]["partner_id"] if len(found) > limit else None}
+
+
+@router.get("/{partner_id}")
+async def one(request: Request, partner_id: str, _principal: Reader) -> dict[str, Any]:
+    async with doors_of(request).database.connection() as connection:
+        return _shown(await read_partner(connection, partner_id))
+
+
+@router.put("/{partner_id}", openapi_extra=body_of(PartnerRecord))
+async def put(request: Request, partner_id: str, _principal: Operator) -> dict[str, Any]:
+    """Enter an agency, or replace its record; numbers of places that it does not name stay."""
+    doors = doors_of(request)
+    record = parse_body(_RECORD, await request.body())
+    problems = [FieldError(*each) for each in record_problems(record)]
+    if record.partner_id != partner_id:
+        problems.append(FieldError("/partner_id", "not-this-one", "must be the one in the path"))
+    if problems:
+        raise Problem.invalid(problems)
+    async with doors.database.transaction() as work:
+        await lock_directory(work.conn)
+        if second_cell(record, await doors.environment.directory.current(work.conn)):
+            raise Problem.conflict("second-coordination-cell", "There is exactly one PT-COORD.")
+        stored = await replace_record(work, record, doors.environment.clock.now())
+        work.after_commit.append(doors.parties_changed.set)
+    return stored.model_dump(mode="json")
+
+
+@router.put("/{partner_id}/capacity", openapi_extra=body_of(CapacityChanged))
+async def put_capacity(
+    request: Request, partner_id: str, principal: Annotated[Principal, allow("agency", "operator")]
+) -> dict[str, Any]:
+    """An agency's free places by need; null: unknown, not counted."""
+    doors = doors_of(request)
+    if principal.party_id not in (None, partner_id):
+        raise Problem.not_found()
+    places = parse_body(_CAPACITY, await request.body()).places
+    try:
+        async with doors.database.transaction() as work:
+            now = doors.environment.clock.now()
+            return _shown(await change_capacity(work, partner_id, places, publish_capacity, now))
+    except UnknownService as unknown:
+        pointer = f"/places/{unknown.need_code}"
+        raise Problem.invalid([FieldError(pointer, "not-served", "this agency does not serve it")]) from None
+
+
+@router.put("/{partner_id}/closures", openapi_extra=body_of(Closures))
+async def put_closures(request: Request, partner_id: str, _principal: Operator) -> dict[str, Any]:
+    """When an agency is closed, all of it; whatever must be answered in that time goes to another."""
+    doors = doors_of(request)
+    closures = parse_body(_CLOSURES, await request.body()).closures
+    backwards = [index for index, each in enumerate(closures) if each.last_day < each.first_day]
+    if backwards:
+        raise Problem.invalid(
+            FieldError(f"/closures/{index}/last_day", "before-first-day", "must not be before first_day")
+            for index in backwards
+        )
+    async with doors.database.transaction() as work:
+        now = doors.environment.clock.now()
+        return _shown(await change_record(work, partner_id, lambda record: announce_closures(record, closures), now))
+
+
+def _shown(record: PartnerRecord | None) -> dict[str, Any]:
+    if record is None:
+        raise Problem.not_found()
+    return record.model_dump(mode="json")

@@ -1,0 +1,73 @@
+"""Rules over HTTP: what they would do with an intake, and which they are."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from ihala_events.intake import IntakeRequest
+from ihala_runtime.access import Principal, allow
+from ihala_runtime.http import body_of
+from ihala_runtime.problem import Problem, parse_body
+from pydantic import AwareDatetime, TypeAdapter
+
+from ihala_referral.adapters.capacity_rows import read_places
+from ihala_referral.domain.errors import NoCoordinationCell
+from ihala_referral.domain.routing import World
+from ihala_referral.domain.rules import RuleSet
+from ihala_referral.entrypoints.doors import doors_of
+from ihala_referral.handlers.explain_routing import explain_routing
+
+router = APIRouter(prefix="/v1", tags=["routing"])
+
+_INTAKE = TypeAdapter(IntakeRequest)
+
+
+@router.post("/routing/explain", openapi_extra=body_of(IntakeRequest))
+async def explain(
+    request: Request,
+    _principal: Annotated[Principal, allow("desk", "integrator")],
+    at: Annotated[AwareDatetime | None, Query()] = None,
+) -> dict[str, Any]:
+    """Where this intake would go, and why.  Nothing is stored.  at: the instant of routing, else of receipt."""
+    intake = parse_body(_INTAKE, await request.body())
+    doors = doors_of(request)
+    async with doors.database.connection() as connection:
+        directory = await doors.environment.directory.current(connection)
+        places = await read_places(connection)
+    world = World(doors.environment.rules, directory, doors.environment.calendar, places)
+    return _explained(intake, at, world)
+
+
+def _explained(intake: IntakeRequest, at: datetime | None, world: World) -> dict[str, Any]:
+    try:
+        return explain_routing(intake, at, world)
+    except NoCoordinationCell as error:
+        raise Problem(503, "no-coordination-cell", "The directory is not complete", str(error)) from None
+
+
+@router.get("/rules")
+async def rules(
+    request: Request, _principal: Annotated[Principal, allow("desk", "operator", "protection")]
+) -> dict[str, Any]:
+    """The rule set in force."""
+    return {"items": [_shown(doors_of(request).environment.rules)], "next_cursor": None}
+
+
+def _shown(rules: RuleSet) -> dict[str, Any]:
+    return {
+        "version": rules.version,
+        "valid_from": rules.valid_from.isoformat(),
+        "active": True,
+        "warnings": list(rules.warnings),
+        "rows": [
+            {
+                "row": row.row_id,
+                "rule_id": row.rule_id,
+                "needs": list(row.needs),
+                "urgency": row.urgency,
+                "chain": [str(step.partner_type) for step in row.chain],
+                "flags": sorted(row.flags),
+            }
+            for row in rules.rows
+        ],
+    }

@@ -1,0 +1,1 @@
+"""What users and other services can do here: one use case per file."""

@@ -1,0 +1,11 @@
+"""The agency has seen the referral."""
+
+from ihala_events.referral import EmptyBody
+
+from ihala_referral.domain.attempt import Happenings, Scene
+from ihala_referral.domain.referral import Referral
+from ihala_referral.handlers.mover import Mover
+
+
+def acknowledge(referral: Referral, by: Mover, _body: EmptyBody, scene: Scene) -> Happenings:
+    return referral.acknowledge(by.agency, by.actor, scene)

@@ -1,0 +1,42 @@
+"""An agency enters the directory, or its record is replaced."""
+
+from collections.abc import Iterable
+
+from ihala_events.directory import PartnerRecord
+from ihala_events.vocabulary import COMMUNES, PREFECTURES, PartnerType
+
+from ihala_referral.domain.directory import EVERYWHERE, Directory, partner_of
+
+FieldProblem = tuple[str, str, str]
+
+
+def record_problems(record: PartnerRecord) -> list[FieldProblem]:
+    """(pointer, code, message) for what a well-formed record may not say."""
+    return list(_problems(record))
+
+
+def _problems(record: PartnerRecord) -> Iterable[FieldProblem]:
+    for index, name in enumerate(record.communes):
+        if name != EVERYWHERE and name not in PREFECTURES and name not in COMMUNES:
+            yield f"/communes/{index}", "unknown-code", "is no commune, prefecture or *"
+    if record.active_until is not None and record.active_until < record.active_from:
+        yield "/active_until", "before-active-from", "must not be before active_from"
+    if record.agreement and record.agreement.until and record.agreement.until < record.agreement.since:
+        yield "/agreement/until", "before-since", "must not be before since"
+    for index, closure in enumerate(record.closures):
+        if closure.last_day < closure.first_day:
+            yield f"/closures/{index}/last_day", "before-first-day", "must not be before first_day"
+    for need_code in sorted(record.capacity.keys() - set(record.need_codes)):
+        yield f"/capacity/{need_code}", "not-served", "is not among need_codes"
+    if record.parent == record.partner_id:
+        yield "/parent", "itself", "must name another agency"
+
+
+def second_cell(record: PartnerRecord, directory: Directory) -> bool:
+    """There is one coordination cell, and this record would be another."""
+    if record.type is not PartnerType.COORD:
+        return False
+    return any(
+        partner.type is PartnerType.COORD and partner.partner_id != partner_of(record).partner_id
+        for partner in directory.partners.values()
+    )

@@ -1,0 +1,11 @@
+"""The agency puts the person on its waiting list."""
+
+from ihala_events.referral import EmptyBody
+
+from ihala_referral.domain.attempt import Happenings, Scene
+from ihala_referral.domain.referral import Referral
+from ihala_referral.handlers.mover import Mover
+
+
+def waitlist(referral: Referral, by: Mover, _body: EmptyBody, scene: Scene) -> Happenings:
+    return referral.waitlist(by.agency, by.actor, scene)
