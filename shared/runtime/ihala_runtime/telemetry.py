@@ -5,6 +5,7 @@ of a body, a parameter or a query string is ever recorded.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -38,6 +39,9 @@ ALLOWED_ATTRIBUTES = frozenset(
 )
 
 AttributeValue = str | int | float | bool
+
+# Each record and each span asks: one match costs a tenth of taking the text apart.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 _journey: ContextVar[str | None] = ContextVar("journey", default=None)
 _tracer = trace.get_tracer("ihala")
@@ -145,14 +149,7 @@ def continued(
 
 
 def is_traceparent(text: str | None) -> bool:
-    parts = (text or "").split("-")
-    return (
-        len(parts) == 4
-        and [len(part) for part in parts] == [2, 32, 16, 2]
-        and all(set(part) <= set("0123456789abcdef") for part in parts)
-        and set(parts[1]) != {"0"}
-        and set(parts[2]) != {"0"}
-    )
+    return _TRACEPARENT.fullmatch(text or "") is not None
 
 
 def _context_of(traceparent: str) -> SpanContext:
