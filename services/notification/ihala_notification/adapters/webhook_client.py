@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +35,7 @@ RESOLVED_FOR_SECONDS = 30
 # A name server that hangs holds one thread per name, never the other agencies.
 RESOLVER_THREADS = 32
 MAX_SOCKETS = 512
+MAX_REMEMBERED_URLS = 2_000
 USER_AGENT = "Ihala-Webhooks/1"
 
 log = logging.getLogger(__name__)
@@ -123,6 +125,7 @@ class WebhookClient:
         self._tls = tls
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="webhook-dns")
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._checked = lru_cache(MAX_REMEMBERED_URLS)(policy.check_url)
 
     def open(self) -> None:
         """Within the event loop that will send."""
@@ -164,13 +167,15 @@ class WebhookClient:
         )
 
     async def _exchange(self, address: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes, float | None]:
-        url = self._policy.check_url(address)
+        url = self._checked(address)
         async with self._sessions[url.scheme].post(url, data=body, headers=headers, allow_redirects=False) as response:
             answer = await self._beginning_of(response)
             return response.status, answer, _retry_after(response.headers.get("Retry-After"))
 
     async def _beginning_of(self, response: aiohttp.ClientResponse) -> bytes:
         """The first kilobyte. An answer that is too long or too slow costs the connection, nothing else."""
+        if response.content.at_eof():
+            return b""
         kept = bytearray()
         read = 0
         try:
