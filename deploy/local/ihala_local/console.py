@@ -53,14 +53,13 @@ class Console:
             yield lambda doing: status.update(f"{what} {escape(doing)}")
 
     def show_endpoints(self, folder: Path, endpoints: Mapping[str, Any]) -> None:
+        """Lines to copy from: never cut or wrapped, however narrow the terminal."""
         keys = endpoints["credentials"]
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in ADDRESSES:
-            table.add_row(name.replace("_", " "), endpoints[name])
-        for role in ("desk", "operator", "protection", "integrator", "admin"):
-            table.add_row(f"key of {role}", keys[role])
-        table.add_row("keys of agencies", f"{len(keys['partners'])}, in {folder / 'endpoints.json'}")
-        self._out.print(table, soft_wrap=True)
+        lines = [(name.replace("_", " "), endpoints[name]) for name in ADDRESSES]
+        lines += [(f"key of {role}", keys[role]) for role in ("desk", "operator", "protection", "integrator", "admin")]
+        lines += [("keys of agencies", f"{len(keys['partners'])}, in {folder / 'endpoints.json'}")]
+        for name, value in lines:
+            self.print_raw(f"{name:<18} {value}")
 
     def show_status(self, status: Mapping[str, Any]) -> None:
         table = Table("", "pid", "state", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

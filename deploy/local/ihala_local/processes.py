@@ -167,6 +167,18 @@ def process_of(pid_file: Path) -> psutil.Process | None:
 def last_lines(path: Path, count: int = 15) -> list[str]:
     """The end of a log, for a message about the program that wrote it."""
     try:
-        return path.read_text(errors="replace").splitlines()[-count:]
+        written = path.read_text(errors="replace").splitlines()[-count:]
     except FileNotFoundError:
         return []
+    return [line for entry in written for line in readable(entry)][-count:]
+
+
+def readable(entry: str) -> list[str]:
+    """A JSON log entry as a person reads it: its event, unfolded."""
+    try:
+        fields = json.loads(entry)
+    except json.JSONDecodeError:
+        return [entry]
+    if not isinstance(fields, dict) or "event" not in fields:
+        return [entry]
+    return f"{fields['event']}\n{fields.get('exception', '')}".strip().splitlines()

@@ -21,6 +21,7 @@ from ihala_runtime.topics import make_topics
 
 from ihala_local import postgres, test_clock
 from ihala_local.console import Console
+from ihala_local.detached import UP_LOG
 from ihala_local.ports import choose_ports
 from ihala_local.processes import Program, end_leftover
 from ihala_local.provision import Provisioning, write_first_admin
@@ -132,7 +133,8 @@ class Up:
         for pid_file in self._state.folders.run.glob("*.pid"):
             end_leftover(pid_file)
         for log in self._state.folders.logs.glob("*.log"):
-            log.replace(log.with_suffix(".log.1"))
+            if log.stem != UP_LOG:  # a detached `up` is writing it
+                log.replace(log.with_suffix(".log.1"))
 
     def _set_clock(self) -> None:
         """A state that once ran on a test clock goes on with it: its deadlines lie on that clock."""

@@ -1,0 +1,89 @@
+"""The whole system as people run it: `ihala up` and the other commands, each as a process of its own.
+
+A test that only looks may share a system (`tests/end_to_end/conftest.py`); one that breaks things starts its own.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+UP_SECONDS = 180
+COMMAND_SECONDS = 120
+
+
+class CommandFailed(AssertionError):
+    """A command ended with another code than 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One local system, by its state folder."""
+
+    folder: Path
+
+    def up(self, *options: str) -> str:
+        """Starts it, or finds it running, and answers what it printed. It stays until `down`."""
+        return self.ihala("up", "--detach", *options, within_seconds=UP_SECONDS)
+
+    def down(self) -> None:
+        self.ihala("down")
+
+    def ihala(self, *words: str, within_seconds: float = COMMAND_SECONDS) -> str:
+        """The command's standard output."""
+        done = self.run(*words, within_seconds=within_seconds)
+        if done.returncode != 0:
+            raise CommandFailed(f"ihala {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def run(self, *words: str, within_seconds: float = COMMAND_SECONDS) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "ihala_local", *words, "--state", str(self.folder)],
+            env=os.environ | {"COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=within_seconds,
+            check=False,
+        )
+
+    @property
+    def endpoints(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / "endpoints.json").read_text())
+        return content
+
+    def status(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.ihala("status", "--json"))
+        return content
+
+    def pid_of(self, name: str) -> int:
+        """The program's own process; `up` for the one that keeps the others."""
+        if name == "up":
+            supervision: dict[str, Any] = json.loads((self.folder / "up.json").read_text())
+            return int(supervision["pid"])
+        return int((self.folder / "run" / f"{name}.pid").read_text())
+
+    def kill(self, name: str) -> None:
+        """As a power cut would: no clean-up."""
+        os.kill(self.pid_of(name), signal.SIGKILL)
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs for this system: programs, wrappers and `up` itself."""
+        return [process for process in psutil.process_iter() if names(self.folder, command_of(process))]
+
+
+def command_of(process: psutil.Process) -> Sequence[str]:
+    try:
+        return [*process.cmdline(), *(f"{name}={value}" for name, value in process.environ().items())]
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return []
+
+
+def names(folder: Path, words: Sequence[str]) -> bool:
+    return any(str(folder) in word for word in words)
