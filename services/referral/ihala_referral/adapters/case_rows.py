@@ -1,5 +1,6 @@
 """A case as a row: pseudonymous, without facts, and blank after an erasure."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,17 +46,18 @@ async def insert_cases(connection: asyncpg.Connection, cases: Iterable[NewCase])
             case.commune_code,
             case.age_band,
             case.sex,
-            list(case.file.languages),
+            json.dumps(case.file.languages),  # as text: a list of lists would be an array of two dimensions
             case.file.interpreter_needed,
-            sorted(case.file.recorded_by),
+            json.dumps(sorted(case.file.recorded_by)),
             _consent_json(case.file.consent),
         )
         for case in sorted(cases, key=lambda each: each.file.case_id)
     ]
     await connection.execute(
         "INSERT INTO case_profile (case_id, case_ref, desk_id, commune_code, age_band, sex, language_tags,"
-        " interpreter_needed, recorded_by, consent) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[],"
-        " $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::boolean[], $9::jsonb[], $10::jsonb[])",
+        " interpreter_needed, recorded_by, consent) SELECT a, b, c, d, e, f, g::jsonb, h, i::jsonb, j"
+        " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
+        " $8::boolean[], $9::text[], $10::jsonb[]) AS given (a, b, c, d, e, f, g, h, i, j)",
         *(list(column) for column in zip(*rows, strict=True)),
     )
 

@@ -91,7 +91,7 @@ CREATE TABLE partner (
 );
 
 -- Raised with each change that routing reads, so that every copy of the service sees one directory.
-CREATE TABLE directory_version (only boolean PRIMARY KEY DEFAULT true CHECK (only), version bigint NOT NULL);
+CREATE TABLE directory_version (singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton), version bigint NOT NULL);
 INSERT INTO directory_version (version) VALUES (0);
 
 -- Free places that an agency published; no row: unknown, not counted.
