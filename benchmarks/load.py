@@ -129,7 +129,7 @@ async def generate(
 async def drained(run: Run) -> None:
     deadline = time.perf_counter() + DRAIN_SECONDS
     wanted = {sent.case_ref for sent in run.sent if sent.case_ref}
-    while wanted - run.received.keys() and time.perf_counter() < deadline:
+    while wanted - run.received.keys() and time.perf_counter() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
 
 
