@@ -7,7 +7,7 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -92,14 +92,19 @@ def route_explain(
     from ihala_local.explain import as_table, explain
 
     with told_failures():
-        answer = asyncio.run(explain(State(state.resolve()).endpoints(), intake_in(read(file)), at))
+        answer = asyncio.run(explain(State(state.resolve()).endpoints(), json_in(read(file)), at))
         if as_json:
             console.print_raw(json.dumps(answer, ensure_ascii=False))
         else:
             console.show(as_table(answer))
 
 
-def demo(state: StateFolder = DEFAULT_FOLDER) -> None:
+def demo(
+    state: StateFolder = DEFAULT_FOLDER,
+    endpoints_file: Annotated[
+        Path | None, typer.Option("--endpoints", metavar="FILE", help="endpoints.json of another system.")
+    ] = None,
+) -> None:
     """Sample intakes, and one referral's journey to the agency's verified webhook and its outcome."""
     from ihala_local.demo import run
     from ihala_local.journeys import overview, steps, trace_line
@@ -107,8 +112,8 @@ def demo(state: StateFolder = DEFAULT_FOLDER) -> None:
 
     with told_failures():
         place = State(state.resolve())
-        endpoints = place.endpoints()
-        now = read_clock(place.clock_file) or datetime.now(UTC)
+        endpoints = endpoints_in(endpoints_file) if endpoints_file else place.endpoints()
+        now = (None if endpoints_file else read_clock(place.clock_file)) or datetime.now(UTC)
         journeys = asyncio.run(run(endpoints, now, console.note))
         console.show(overview(journeys))
         console.show(steps(journeys[0]))
@@ -125,7 +130,14 @@ def read(file: Path) -> str:
         fail(f"{file}: {error.strerror}")
 
 
-def intake_in(text: str) -> object:
+def endpoints_in(file: Path) -> dict[str, Any]:
+    content = json_in(read(file))
+    if not isinstance(content, dict) or "credentials" not in content:
+        fail(f"{file} holds no endpoints")
+    return content
+
+
+def json_in(text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -17,7 +17,7 @@ from ihala_local.access import known_at
 from ihala_local.api import TIMEOUT, Api
 from ihala_local.directory import partners_in
 from ihala_local.failures import LocalFailure
-from ihala_local.stack import SANDBOX_PARTNER, Stack
+from ihala_local.stack import SANDBOX_PARTNER
 from ihala_local.state import Secrets, State, read_json, write_private
 
 DESKS = ("baom-agadir", "baom-inezgane", "baom-chtouka", "baom-taroudant", "baom-tiznit")
@@ -45,16 +45,29 @@ def sample_partners() -> list[dict[str, Any]]:
     return [partner for content in contents for partner in partners_in(content)]
 
 
+class System(Protocol):
+    """A running system: where its keys are kept and its programs answer."""
+
+    @property
+    def state(self) -> State: ...
+
+    def url(self, name: str) -> str: ...
+
+    def service_url(self, service: str) -> str: ...
+
+    def service_urls(self) -> list[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Provisioning:
     """Loads the sample data into one running system."""
 
-    stack: Stack
+    system: System
     kept: Secrets
 
     @property
     def is_complete(self) -> bool:
-        return self.kept.directory_loaded and self.kept.webhooks_at == self.stack.url(SANDBOX_PARTNER)
+        return self.kept.directory_loaded and self.kept.webhooks_at == self.system.url(SANDBOX_PARTNER)
 
     async def run(self) -> None:
         """The directory is loaded once; webhooks follow the sandbox partner when its port has changed."""
@@ -64,7 +77,7 @@ class Provisioning:
                 await self._load_sample(session)
             await self._register_webhooks(session, list(self.kept.credentials.partners))
         self.kept.directory_loaded = True
-        self.kept.webhooks_at = self.stack.url(SANDBOX_PARTNER)
+        self.kept.webhooks_at = self.system.url(SANDBOX_PARTNER)
         self._keep()
 
     async def _load_sample(self, session: aiohttp.ClientSession) -> None:
@@ -74,7 +87,7 @@ class Provisioning:
         await self._load_directory(session, partners)
 
     def _admin(self, session: aiohttp.ClientSession) -> Api:
-        return Api(session, self.stack.service_url("referral"), self._must(self.kept.credentials.admin))
+        return Api(session, self.system.service_url("referral"), self._must(self.kept.credentials.admin))
 
     async def _make_keys(self, admin: Api, partner_ids: list[str]) -> None:
         keys = self.kept.credentials
@@ -95,31 +108,30 @@ class Provisioning:
         return made["key"]
 
     def _keep(self) -> None:
-        self.stack.state.keep_secrets(self.kept)
+        self.system.state.keep_secrets(self.kept)
 
     async def _all_known(self) -> None:
         """In every copy of every service, so that whatever is called next knows who calls."""
         self._keep()
         keys = self.kept.credentials
         every = (keys.admin, keys.desk, keys.operator, keys.protection, keys.integrator, *keys.partners.values())
-        urls = [self.stack.url(program.name) for program in self.stack.services()]
-        await known_at(urls, [key for key in every if key is not None])
+        await known_at(self.system.service_urls(), [key for key in every if key is not None])
 
     async def _load_directory(self, session: aiohttp.ClientSession, partners: list[dict[str, Any]]) -> None:
-        operator = Api(session, self.stack.service_url("referral"), self._must(self.kept.credentials.operator))
+        operator = Api(session, self.system.service_url("referral"), self._must(self.kept.credentials.operator))
         for partner in partners:
             await operator.put(f"/v1/partners/{partner['partner_id']}", partner)
 
     async def _register_webhooks(self, session: aiohttp.ClientSession, partner_ids: list[str]) -> None:
         """A secret is told once only, so each is written down before the next call."""
-        admin = Api(session, self.stack.service_url("notification"), self._must(self.kept.credentials.admin))
-        known: dict[str, str] = read_json(self.stack.state.sandbox_secrets_file)
+        admin = Api(session, self.system.service_url("notification"), self._must(self.kept.credentials.admin))
+        known: dict[str, str] = read_json(self.system.state.sandbox_secrets_file)
         for partner_id in partner_ids:
-            url = f"{self.stack.url(SANDBOX_PARTNER)}/hook/{partner_id}"
+            url = f"{self.system.url(SANDBOX_PARTNER)}/hook/{partner_id}"
             endpoint = await admin.put(f"/v1/endpoints/{partner_id}", {"url": url})
             if secret := endpoint.get("secret"):
                 known[partner_id] = secret
-                write_private(self.stack.state.sandbox_secrets_file, known)
+                write_private(self.system.state.sandbox_secrets_file, known)
 
     @staticmethod
     def _must(key: str | None) -> str:

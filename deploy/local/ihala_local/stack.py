@@ -45,6 +45,10 @@ class Stack:
         """The first copy stands for all: each of them answers everything."""
         return self.url(f"{service}-1")
 
+    def service_urls(self) -> list[str]:
+        """Every copy of every service."""
+        return [self.url(program.name) for program in self.services()]
+
     def programs(self) -> list[Program]:
         return [*self.services(), self.sandbox_partner(), self.traces()]
 

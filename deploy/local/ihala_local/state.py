@@ -227,11 +227,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_private(path: Path, content: object) -> None:
     """JSON with mode 0600 from its first byte, replacing the earlier file at once."""
+    write_private_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_private_text(path: Path, content: str) -> None:
+    """The same for a text."""
     unfinished = path.with_name(f".{path.name}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)
