@@ -25,7 +25,7 @@ from ihala_notification.domain.message import Links
 from ihala_notification.domain.retry_schedule import STANDARD_DELAYS_SECONDS, RetrySchedule
 from ihala_notification.domain.signing import SignatureKind, SigningKey
 from ihala_notification.entrypoints.topics import dispatch_consumer, partner_consumer
-from ihala_notification.handlers.dispatch import Dispatcher
+from ihala_notification.handlers.dispatch import SEEN_FOR_SECONDS, Dispatcher
 from ihala_notification.handlers.tell_agency import TellAgency
 from ihala_runtime.consumer import ConsumerRunner
 from ihala_runtime.identifiers import uuid7
@@ -165,7 +165,17 @@ class NotificationWorld:
     dispatcher: Dispatcher
     runner: ConsumerRunner
     partners: ConsumerRunner
+    tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
     offset: int = 0
+
+    def start(self) -> None:
+        """Be seen and write results down; the poll is the test's own, step by step."""
+        self.tasks = [asyncio.create_task(each()) for each in (self.dispatcher.show, self.dispatcher.record)]
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def tell(self, *events: NewEvent) -> None:
         """As one batch from Kafka."""
@@ -218,7 +228,9 @@ class NotificationWorld:
         return as_record(event, self.offset)
 
 
-def a_world(database: Database, sender: ObedientSender, schedule: RetrySchedule, concurrency: int) -> NotificationWorld:
+def a_world(
+    database: Database, sender: ObedientSender, schedule: RetrySchedule, concurrency: int, seen_for_seconds: float
+) -> NotificationWorld:
     endpoints = PostgresEndpoints(database, SecretBox(b"k" * 32))
     dispatcher = Dispatcher(
         PostgresClaims(database),
@@ -227,6 +239,7 @@ def a_world(database: Database, sender: ObedientSender, schedule: RetrySchedule,
         sender,
         concurrency=concurrency,
         give_up_after_seconds=schedule.whole_seconds,
+        seen_for_seconds=seen_for_seconds,
     )
     return NotificationWorld(
         database,
@@ -245,8 +258,9 @@ async def notification_world(
     delays_seconds: Iterable[float] = STANDARD_DELAYS_SECONDS,
     concurrency: int = 4,
     copies: int = 1,
+    seen_for_seconds: float = SEEN_FOR_SECONDS,
 ) -> AsyncIterator[list[NotificationWorld]]:
-    """Copies of the service's parts over one fresh database, recording and with the first look taken."""
+    """Copies of the service's parts over one fresh database, recording and seen, and with the first look taken."""
     dsn = await new_database()
     databases = [Database(dsn, "test") for _ in range(copies)]
     connection = await databases[0].dedicated()
@@ -255,15 +269,14 @@ async def notification_world(
     for database in databases:
         await database.connect()
     sender, schedule = ObedientSender(), RetrySchedule(tuple(delays_seconds))
-    worlds = [a_world(database, sender, schedule, concurrency) for database in databases]
-    recording = [asyncio.create_task(world.dispatcher.record()) for world in worlds]
+    worlds = [a_world(database, sender, schedule, concurrency, seen_for_seconds) for database in databases]
     for world in worlds:
+        await world.dispatcher.be_seen()
         await world.dispatcher.look()
+        world.start()
     try:
         yield worlds
     finally:
-        for task in recording:
-            task.cancel()
-        await asyncio.gather(*recording, return_exceptions=True)
-        for database in databases:
-            await database.close()
+        for world in worlds:
+            await world.stop()
+            await world.database.close()

@@ -60,8 +60,8 @@ def build(settings: NotificationSettings) -> Parts:
             deliveries_router(database, PostgresDeliveryLog(database), dispatcher),
         ],
         consumers=[dispatch_consumer(tell_agency, dispatcher), partner_consumer()],
-        tasks=[dispatcher.poll, dispatcher.record],
-        prepare=[_opened(client), dispatcher.look],
+        tasks=[dispatcher.show, dispatcher.poll, dispatcher.record],
+        prepare=[_opened(client), dispatcher.be_seen, dispatcher.look],
         finish=[dispatcher.finish, client.close],
     )
 

@@ -324,8 +324,9 @@ async def test_the_leases_of_a_killed_copy_are_taken_over(new_database: NewDatab
         await other.dispatcher.look()
         assert len(killed.sender.sent) == 4
 
+        await killed.stop()
         await other.rows(
-            "UPDATE service_copy SET seen_at = clock_timestamp() - interval '6 s' WHERE copy_id = $1",
+            "UPDATE service_copy SET seen_at = clock_timestamp() - interval '8 s' WHERE copy_id = $1",
             killed.dispatcher.copy_id,
         )
         killed.sender.gates.clear()
@@ -334,6 +335,25 @@ async def test_the_leases_of_a_killed_copy_are_taken_over(new_database: NewDatab
 
         assert {state for _, state in await other.states()} == {"delivered"}
         gate.set()
+
+
+async def test_a_copy_that_was_paused_sends_nothing_that_another_took_over(new_database: NewDatabase) -> None:
+    async with notification_world(new_database, copies=2, seen_for_seconds=0.05) as (paused, other):
+        await paused.know(a_partner(ESSP))
+        await paused.listen(ESSP)
+        await paused.stop()
+        gone = paused.dispatcher.copy_id
+        await paused.tell(*(ReferralStory().event("sent") for _ in range(3)))
+        assert paused.sender.sent == []  # leased, but not seen lately
+
+        await other.rows("UPDATE service_copy SET seen_at = '2020-01-01' WHERE copy_id = $1", gone)
+        await other.dispatcher.be_seen()
+        await other.dispatcher.look()
+        await other.settled(3)
+        await paused.dispatcher.be_seen()
+
+        assert len(paused.sender.sent) == 3
+        assert {state for _, state in await other.states()} == {"delivered"}
 
 
 async def test_what_is_under_way_is_finished_and_the_rest_given_back_at_the_end(world: NotificationWorld) -> None:

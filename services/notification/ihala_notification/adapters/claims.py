@@ -1,9 +1,8 @@
 """Which copy of the service may send what: leases, and the heartbeat that makes them worth something.
 
-A lease belongs to a copy that is seen every second. When a copy is not seen for a few seconds its leases are
+A lease belongs to a copy that is seen every second. When a copy is not seen for some seconds its leases are
 free, so a killed copy delays its messages by seconds; `lease_until` is only a backstop. A copy that could not
-show itself in time takes a new identity and forgets what it held, so it never sends on a lease that another
-copy may have taken over. Real time throughout.
+show itself in time sends nothing, and asks what is still its own once it is seen again. Real time throughout.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from ihala_notification.adapters.receipts import Receipt
 from ihala_notification.domain.attempt import Failure
 from ihala_notification.domain.delivery import Channel, DeliveryState, DueDelivery
 
-UNSEEN_SECONDS = 5.0
+UNSEEN_SECONDS = 7.5
 FORGET_COPIES_AFTER_SECONDS = 3_600
 
 
@@ -30,6 +29,12 @@ class PostgresClaims:
     async def show(self, copy_id: UUID) -> None:
         async with self.database.connection() as connection:
             await connection.execute(_SHOW, copy_id, FORGET_COPIES_AFTER_SECONDS)
+
+    async def still_leased(self, copy_id: UUID, delivery_ids: Sequence[UUID]) -> set[UUID]:
+        """Those that no other copy has taken over."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch(_STILL_LEASED, copy_id, list(delivery_ids))
+        return {row["delivery_id"] for row in rows}
 
     async def claim(self, copy_id: UUID, places: Mapping[str, int]) -> list[DueDelivery]:
         """At most so many due deliveries for each agency, the first of each of its referrals, leased to the copy."""
@@ -83,6 +88,9 @@ _SHOW = """
 WITH gone AS (DELETE FROM service_copy WHERE seen_at < clock_timestamp() - make_interval(secs => $2))
 INSERT INTO service_copy (copy_id, seen_at) VALUES ($1, clock_timestamp())
 ON CONFLICT (copy_id) DO UPDATE SET seen_at = EXCLUDED.seen_at
+"""
+_STILL_LEASED = """
+SELECT delivery_id FROM delivery WHERE channel = 'webhook' AND delivery_id = ANY($2) AND lease_owner = $1
 """
 # FOR UPDATE re-reads the row it waited for; SKIP LOCKED does not wait: another copy is at it.
 _CLAIM = """

@@ -4,6 +4,8 @@ A lane sends a few messages at a time and keeps a short queue in memory; what do
 database and is claimed when there is room. Messages that were just committed are offered at once, without a
 look into the database; the poll finds the rest: retries, leftovers of a killed copy, messages that waited
 behind another of their referral. Nothing is sent unless this copy was seen lately (`adapters/claims.py`).
+
+Three tasks: `show`, `poll`, `record`. `finish` is called before the service stops.
 """
 
 import asyncio
@@ -36,8 +38,9 @@ LANE_LOW = 25
 MOST_SENT_AT_ONCE = 500
 RECORDED_AT_ONCE = 200
 POLL_SECONDS = 1.0
+SHOW_SECONDS = 1.0
 # Shorter than the time after which others take an unseen copy's leases (`claims.UNSEEN_SECONDS`).
-SEEN_FOR_SECONDS = 4.0
+SEEN_FOR_SECONDS = 6.5
 # A try may take as long as its deadline; one is not started on a lease that might end before it.
 LEASE_MARGIN_SECONDS = 35.0
 CHANGED_LATELY_SECONDS = 10.0
@@ -54,6 +57,8 @@ class Sender(Protocol):
 
 class Claims(Protocol):
     async def show(self, copy_id: UUID) -> None: ...
+
+    async def still_leased(self, copy_id: UUID, delivery_ids: Sequence[UUID]) -> set[UUID]: ...
 
     async def claim(self, copy_id: UUID, places: Mapping[str, int]) -> list[DueDelivery]: ...
 
@@ -90,7 +95,7 @@ class Lane:
 
 
 class Dispatcher:
-    """`poll` and `record` run as tasks of the service; `finish` is called before it stops."""
+    """What this copy of the service sends, and how it goes."""
 
     def __init__(
         self,
@@ -101,6 +106,7 @@ class Dispatcher:
         *,
         concurrency: int,
         give_up_after_seconds: float,
+        seen_for_seconds: float = SEEN_FOR_SECONDS,
     ) -> None:
         self.copy_id = uuid4()
         self._claims = claims
@@ -109,11 +115,12 @@ class Dispatcher:
         self._sender = sender
         self._concurrency = concurrency
         self._give_up_after_seconds = give_up_after_seconds
+        self._seen_for_seconds = seen_for_seconds
         self._endpoints: dict[str, Endpoint] = {}
         self._lanes: dict[str, Lane] = {}
         self._starved: dict[str, Lane] = {}
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._tried: list[tuple[UUID, Tried]] = []
+        self._tried: list[Tried] = []
         self._followers: set[tuple[str, UUID]] = set()
         self._something_tried = asyncio.Event()
         self._wake = asyncio.Event()
@@ -166,19 +173,29 @@ class Dispatcher:
 
     # --- the tasks ---
 
-    async def poll(self) -> None:
-        """Until cancelled: show this copy, see changed endpoints, claim what is due."""
+    async def show(self) -> None:
+        """Until cancelled: be seen, so that nobody takes what this copy has leased."""
         while True:
-            try:
-                await self.look()
-            except Exception as error:
-                if not is_infrastructure(error):
-                    raise
+            await _when_possible(self.be_seen())
+            await asyncio.sleep(SHOW_SECONDS)
+
+    async def be_seen(self) -> None:
+        started = monotonic()
+        await self._claims.show(self.copy_id)
+        if self._seen_until and started > self._seen_until:
+            await self._drop_what_was_taken()
+        self._seen_until = started + self._seen_for_seconds
+        for lane in self._lanes.values():
+            self._pump(lane)
+
+    async def poll(self) -> None:
+        """Until cancelled: see changed endpoints, claim what is due."""
+        while True:
+            await _when_possible(self.look())
             await self._rest()
 
     async def look(self) -> None:
         """One round of the poll."""
-        await self._show()
         await self._see_endpoints()
         places = self._places()
         for lane in self._lanes.values():
@@ -187,8 +204,6 @@ class Dispatcher:
         self.offer(claimed)
         for partner_id, count in _counted(claimed).items():
             self._lane(partner_id).has_more |= count == places[partner_id]
-        for lane in self._lanes.values():
-            self._pump(lane)
 
     async def record(self) -> None:
         """Until cancelled: write results down, as many at a time as there are."""
@@ -207,8 +222,7 @@ class Dispatcher:
                 task.cancel()
         while self._tried:
             await self._record_some()
-        queued = [each.delivery.delivery_id for lane in self._lanes.values() for each in lane.queue]
-        if queued:
+        if queued := self._queued():
             await self._claims.release(self.copy_id, queued)
 
     # --- sending ---
@@ -238,11 +252,10 @@ class Dispatcher:
         task.add_done_callback(self._in_flight.discard)
 
     async def _try(self, lane: Lane, due: DueDelivery) -> None:
-        copy_id = self.copy_id
         try:
             tried = await self._send(due)
             self._note(lane, tried.result)
-            self._tried.append((copy_id, tried))
+            self._tried.append(tried)
             self._something_tried.set()
         finally:
             lane.in_flight -= 1
@@ -316,11 +329,8 @@ class Dispatcher:
 
     async def _record_some(self) -> None:
         batch = self._tried[:RECORDED_AT_ONCE]
-        copies = dict.fromkeys(copy_id for copy_id, _ in batch)
         try:
-            for copy_id in copies:
-                tried = [each for of_copy, each in batch if of_copy == copy_id]
-                self._look_for_followers(await self._results.record(copy_id, tried, self._unwell()))
+            ended = await self._results.record(self.copy_id, batch, self._unwell())
         except Exception as error:
             if not is_infrastructure(error):
                 raise
@@ -328,6 +338,7 @@ class Dispatcher:
             await asyncio.sleep(PAUSE_SECONDS)
             return
         del self._tried[: len(batch)]
+        self._look_for_followers(ended)
 
     def _unwell(self) -> set[str]:
         return {partner_id for partner_id, endpoint in self._endpoints.items() if not endpoint.is_well}
@@ -340,19 +351,14 @@ class Dispatcher:
 
     # --- the poll ---
 
-    async def _show(self) -> None:
-        started = monotonic()
-        if self._seen_until and started > self._seen_until:
-            self._start_afresh()
-        await self._claims.show(self.copy_id)
-        self._seen_until = started + SEEN_FOR_SECONDS
+    async def _drop_what_was_taken(self) -> None:
+        """Not seen for too long: others may have taken leases over; what they took is theirs."""
+        log.warning("not seen in time", extra={"action": "deliver.unseen"})
+        mine = await self._claims.still_leased(self.copy_id, self._queued())
+        self.forget(set(self._queued()) - mine)
 
-    def _start_afresh(self) -> None:
-        """Not seen in time: others may have taken our leases, so they are ours no longer."""
-        log.warning("not seen in time: leases given up", extra={"action": "deliver.afresh"})
-        self.copy_id = uuid4()
-        for lane in self._lanes.values():
-            lane.queue.clear()
+    def _queued(self) -> list[UUID]:
+        return [each.delivery.delivery_id for lane in self._lanes.values() for each in lane.queue]
 
     async def _see_endpoints(self) -> None:
         now = monotonic()
@@ -403,10 +409,10 @@ def _counted(due: Iterable[DueDelivery]) -> dict[str, int]:
     return counts
 
 
-async def _when_possible(giving_back: Awaitable[None]) -> None:
-    """What cannot be given back now is free when its lease ends."""
+async def _when_possible(doing: Awaitable[None]) -> None:
+    """Infrastructure trouble is no reason to stop: what is not done now is done, or not needed, later."""
     try:
-        await giving_back
+        await doing
     except Exception as error:
         if not is_infrastructure(error):
             raise
