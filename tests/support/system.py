@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,12 @@ class System:
 
     def down(self) -> None:
         self.ihala("down")
+
+    def end(self) -> None:
+        """Down if it is up, killed if it does not go; for the end of a test."""
+        self.run("down")
+        for process in self.processes():
+            process.kill()
 
     def ihala(self, *words: str, within_seconds: float = COMMAND_SECONDS) -> str:
         """The command's standard output."""
@@ -76,6 +82,10 @@ class System:
     def processes(self) -> list[psutil.Process]:
         """Everything that runs for this system: programs, wrappers and `up` itself."""
         return [process for process in psutil.process_iter() if names(self.folder, command_of(process))]
+
+
+StartSystem = Callable[..., System]
+"""Options of `ihala up` in, a running system of the test's own out."""
 
 
 def command_of(process: psutil.Process) -> Sequence[str]:

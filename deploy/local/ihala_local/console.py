@@ -16,6 +16,8 @@ from rich.table import Table
 
 ADDRESSES = ("intake", "referral", "notification", "sandbox_partner", "traces", "otlp", "kafka")
 
+WIDTH_OF_A_FILE = 200  # nothing is folded for a terminal that is not there
+
 
 class Console:
     """The terminal."""
@@ -23,6 +25,8 @@ class Console:
     def __init__(self) -> None:
         self._err = RichConsole(stderr=True, highlight=False)
         self._out = RichConsole(highlight=False)
+        if not self._out.is_terminal:
+            self._out = RichConsole(highlight=False, width=WIDTH_OF_A_FILE)
 
     def note(self, text: str) -> None:
         self._err.print(f"[dim]·[/dim] {escape(text)}", soft_wrap=True)
@@ -73,7 +77,7 @@ class Console:
         self._out.print(f"{status['parked']} parked")
 
     def show(self, table: Table) -> None:
-        self._out.print(table, soft_wrap=True)
+        self._out.print(table)
 
     def print_raw(self, text: str) -> None:
         """For other programs to read: no markup, no wrapping."""

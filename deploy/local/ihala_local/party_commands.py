@@ -106,7 +106,7 @@ def demo(
     ] = None,
 ) -> None:
     """Sample intakes, and one referral's journey to the agency's verified webhook and its outcome."""
-    from ihala_local.demo import run
+    from ihala_local.demo import run, spans_by_service
     from ihala_local.journeys import overview, steps, trace_line
     from ihala_local.test_clock import read_clock
 
@@ -117,7 +117,9 @@ def demo(
         journeys = asyncio.run(run(endpoints, now, console.note))
         console.show(overview(journeys))
         console.show(steps(journeys[0]))
-        console.print_raw(trace_line(journeys[0], endpoints["traces"]))
+        trace_id = journeys[0].referral["trace_id"]
+        spans = asyncio.run(spans_by_service(endpoints, trace_id))
+        console.print_raw(trace_line(trace_id, spans, endpoints["traces"]))
         if not all(journey.all_verified for journey in journeys):
             fail("a webhook was not verified")
 
