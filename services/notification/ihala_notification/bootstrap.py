@@ -41,6 +41,7 @@ def build(settings: NotificationSettings) -> Parts:
         concurrency=settings.webhook_concurrency,
         give_up_after_seconds=schedule.whole_seconds,
     )
+    log = PostgresDeliveryLog(database)
     tell_agency = TellAgency(Links(settings.intake_url, settings.referral_url))
     return Parts(
         name="notification",
@@ -57,11 +58,12 @@ def build(settings: NotificationSettings) -> Parts:
                 RotateSecret(endpoints, overlap_seconds),
                 TryEndpoint(client),
             ),
-            deliveries_router(database, PostgresDeliveryLog(database), dispatcher),
+            deliveries_router(database, log, dispatcher),
         ],
         consumers=[dispatch_consumer(tell_agency, dispatcher), partner_consumer()],
         tasks=[dispatcher.show, dispatcher.poll, dispatcher.record],
         prepare=[_opened(client), dispatcher.be_seen, dispatcher.look],
+        hourly=[log.forget_old],
         finish=[dispatcher.finish, client.close],
     )
 

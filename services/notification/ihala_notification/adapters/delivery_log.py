@@ -11,6 +11,8 @@ from ihala_runtime.postgres import Database, Work
 from ihala_notification.domain.message import ASKING_TYPES
 
 REPLAYED_AT_ONCE = 1_000
+KEEP_DAYS = 30
+FORGOTTEN_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ class PostgresDeliveryLog:
         )
         return len(rows)
 
+    async def forget_old(self) -> None:
+        """Deliveries that ended long ago, with their tries; what Kafka may still bring again is younger."""
+        async with self.database.transaction() as work:
+            await work.conn.execute(_FORGET, KEEP_DAYS, FORGOTTEN_AT_ONCE)
+
 
 def _tries_of(row: dict[str, Any], tries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     if row["channel"] != "webhook":
@@ -96,4 +103,12 @@ UPDATE delivery d SET state = 'pending', step = 0, queued_at = clock_timestamp()
     ended_at = NULL, lease_owner = NULL, lease_until = NULL
 FROM wanted WHERE d.delivery_id = wanted.delivery_id AND d.channel = 'webhook'
 RETURNING d.delivery_id
+"""
+_FORGET = """
+WITH old AS (
+    DELETE FROM delivery WHERE (delivery_id, channel) IN (
+        SELECT delivery_id, channel FROM delivery
+        WHERE ended_at < clock_timestamp() - make_interval(days => $1) LIMIT $2 FOR UPDATE SKIP LOCKED)
+    RETURNING delivery_id)
+DELETE FROM attempt USING old WHERE attempt.delivery_id = old.delivery_id
 """

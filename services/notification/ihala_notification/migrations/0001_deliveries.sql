@@ -68,6 +68,7 @@ CREATE INDEX delivery_due ON delivery (partner_id, next_attempt_at) WHERE state 
 CREATE INDEX delivery_referral ON delivery (referral_id, position);
 CREATE INDEX delivery_log ON delivery (partner_id, position);
 CREATE INDEX delivery_position ON delivery (position);
+CREATE INDEX delivery_ended_at ON delivery USING brin (ended_at);
 
 CREATE TABLE attempt (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
