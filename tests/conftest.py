@@ -32,7 +32,7 @@ async def new_database(postgres_dsn: str) -> AsyncIterator[NewDatabase]:
 
     async def make() -> str:
         name = f"test_{uuid.uuid4().hex[:12]}"
-        await run_statement(postgres_dsn, f'CREATE DATABASE "{name}"')
+        await run_statement(postgres_dsn, f'CREATE DATABASE "{name}" TEMPLATE template0 ENCODING UTF8')
         made.append(name)
         return database_dsn(postgres_dsn, name)
 
