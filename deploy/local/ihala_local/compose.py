@@ -24,7 +24,6 @@ from ihala_local import postgres
 from ihala_local.access import known_at
 from ihala_local.failures import LocalFailure
 from ihala_local.provision import Provisioning, write_first_admin
-from ihala_local.servers import ServerUnavailable, dsn_of
 from ihala_local.stack import SERVICES
 from ihala_local.state import Secrets, State, write_private, write_private_text
 
@@ -68,12 +67,12 @@ def password_lines(kept: Secrets, databases: tuple[str, ...]) -> str:
 
 def make_databases(state: State) -> None:
     kept = state.secrets()
-    dsn = dsn_of(f"postgresql://{POSTGRES}/", postgres.SUPERUSER, kept.postgres_superuser)
+    dsn = postgres.dsn_of(f"postgresql://{POSTGRES}/", postgres.SUPERUSER, kept.postgres_superuser)
     try:
         asyncio.run(postgres.create_databases(dsn, kept.postgres_roles))
         asyncio.run(postgres.close_default_databases(dsn))
     except OSError as error:
-        raise ServerUnavailable(f"no PostgreSQL answers at {POSTGRES}: {error}") from error
+        raise postgres.PostgresFailed(f"no PostgreSQL answers at {POSTGRES}: {error}") from error
 
 
 def set_up(state: State) -> None:
@@ -96,7 +95,7 @@ def endpoints(told: Mapping[str, str], kept: Secrets) -> dict[str, Any]:
         "referral": told["IHALA_REFERRAL_URL"],
         "notification": told["IHALA_NOTIFICATION_URL"],
         "kafka": told["IHALA_KAFKA_ADDRESS"],
-        "postgres": {role: dsn_of(server, role, password) for role, password in kept.postgres_roles.items()},
+        "postgres": {role: postgres.dsn_of(server, role, password) for role, password in kept.postgres_roles.items()},
         "otlp": told["IHALA_OTLP_URL"],
         "traces": told["IHALA_TRACES_URL"],
         "sandbox_partner": told["IHALA_SANDBOX_URL"],

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -193,6 +193,13 @@ async def answers(dsn: str) -> bool:
         return False
     await connection.close()
     return True
+
+
+def dsn_of(superuser_dsn: str, role: str, password: str) -> str:
+    """The same server, as this role in the database of its name."""
+    parts = urlsplit(superuser_dsn)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{host}", path=f"/{role}"))
 
 
 async def create_databases(superuser_dsn: str, passwords: Mapping[str, str]) -> None:

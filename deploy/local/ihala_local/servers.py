@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from ihala_local import jars, kafka, postgres
 from ihala_local.console import Console
@@ -78,7 +77,7 @@ class Servers:
                 await postgres.create_databases(superuser_dsn, kept.postgres_roles)
             except OSError as error:
                 raise ServerUnavailable(f"no PostgreSQL answers (IHALA_POSTGRES_DSN): {error}") from error
-        return {role: dsn_of(superuser_dsn, role, password) for role, password in kept.postgres_roles.items()}
+        return {role: postgres.dsn_of(superuser_dsn, role, password) for role, password in kept.postgres_roles.items()}
 
     async def _our_postgres(self, port: int, kept: Secrets) -> str:
         server = postgres.PostgresServer(self.state.postgres, port, kept.postgres_superuser)
@@ -88,10 +87,3 @@ class Servers:
             await self.supervisor.until_ready("postgres", lambda: postgres.answers(server.dsn()), START_SECONDS)
         await postgres.close_default_databases(server.dsn())
         return server.dsn()
-
-
-def dsn_of(superuser_dsn: str, role: str, password: str) -> str:
-    """The same server, as this role in the database of its name."""
-    parts = urlsplit(superuser_dsn)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{host}", path=f"/{role}"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from ihala_local.options import OptionRefused, orders_from, parse_copies
-from ihala_local.servers import dsn_of
+from ihala_local.postgres import dsn_of
 from ihala_local.stack import Options, Stack, port_names
 from ihala_local.state import State
 
