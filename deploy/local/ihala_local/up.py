@@ -204,7 +204,7 @@ class Up:
         self._console.note("a test clock was set: the services start again with it")
         self._announce(Phase.STARTING, "services with a test clock")
         await self._supervisor.replace(clocked.services())
-        await self._all_ready(clocked, clocked.services())
+        await all_answer(clocked, clocked.services())
         self._announce(Phase.READY)
 
     async def _take_down(self) -> None:
@@ -215,6 +215,15 @@ class Up:
             await self._supervisor.stop([TRACES])
             await self._supervisor.stop(servers)
         self._supervisor.abandon()
+
+
+async def all_answer(stack: Stack, programs: list[Program]) -> None:
+    """However long it takes: once the system was ready, a program that ends is started again, not given up."""
+    async with aiohttp.ClientSession(timeout=PROBE_TIMEOUT) as session:
+        for program in programs:
+            probe = Probe(session, f"{stack.url(program.name)}/ready")
+            while not await probe():  # noqa: ASYNC110 (another process becomes ready)
+                await asyncio.sleep(CLOCK_POLL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
