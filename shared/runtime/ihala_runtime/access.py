@@ -124,6 +124,7 @@ def credential_consumer(service: str) -> Consumer[Work]:
         topics=(CREDENTIAL_CHANGED.topic.name,),
         open_scope=_transaction_alone,
         handlers={CREDENTIAL_CHANGED.type: changed},
+        traced=False,
     )
 
 

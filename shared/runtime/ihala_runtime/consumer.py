@@ -46,8 +46,9 @@ class Consumer(Generic[S]):
 
     name: the group id.  topics, or pattern: what it reads.  open_scope: loads what the records need and, when it
     closes, stores what the handlers changed.  handlers: by ``ce_type`` with version.  ignore: types that are
-    another consumer's business ("" asks for records that are no event at all); any other unknown type is dead at once.
-    inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).
+    another consumer's business ("" asks for records that are no event at all); any other unknown type is dead at
+    once.  inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).  traced: False for
+    a read model, whose updates say nothing of the journey.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Consumer(Generic[S]):
     ignore: Callable[[str], bool] = _nothing_ignored
     inbox_id: Callable[[Received], inbox.RecordId] = _by_event_id
     max_records: int = 500
+    traced: bool = True
 
 
 class Stopping(Exception):
@@ -275,6 +277,9 @@ class ConsumerRunner:
         return [each for record_id, each in first.items() if record_id in fresh]
 
     async def _handle(self, scope: Any, received: Received) -> None:
+        if not self.consumer.traced:
+            await self.consumer.handlers[received.type](scope, received)
+            return
         envelope = received.envelope
         began = envelope.journey if telemetry.is_traceparent(envelope.journey) else None
         hop = envelope.traceparent if telemetry.is_traceparent(envelope.traceparent) else None

@@ -4,6 +4,7 @@ Pages and scripts come from this machine: nothing is loaded from a foreign host.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -157,7 +158,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def add_common_routes(app: FastAPI, health: Health, asyncapi: dict[str, Any]) -> None:
+def add_common_routes(app: FastAPI, health: Health, asyncapi: Callable[[], dict[str, Any]]) -> None:
     """``/live /ready /metrics /asyncapi.json /v1/whoami`` and the form of every refusal."""
     for kind in (Problem, *INFRASTRUCTURE, Exception):
         app.add_exception_handler(kind, problem_response)
@@ -180,7 +181,7 @@ def add_common_routes(app: FastAPI, health: Health, asyncapi: dict[str, Any]) ->
 
     @app.get("/asyncapi.json", include_in_schema=False)
     async def asyncapi_document() -> JSONResponse:
-        return JSONResponse(asyncapi)
+        return JSONResponse(asyncapi())
 
     @app.get("/v1/whoami", tags=["access"])
     async def whoami(principal: Annotated[Principal, Depends(authenticated)]) -> dict[str, Any]:

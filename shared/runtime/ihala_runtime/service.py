@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ MEASURE_EVERY_SECONDS = 2.0
 CLEAN_EVERY_SECONDS = 60.0
 HOURLY_SECONDS = 3600.0
 DRAIN_SECONDS = 5.0
+# FastAPI would record paths, which hold case references, beside our own spans.
+NO_SPANS_OF_ITS_OWN = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 
 _log = logs.logger(__name__)
 
@@ -92,6 +95,7 @@ def build_app(parts: Parts) -> FastAPI:
 
     app = FastAPIOffline(
         redoc_url=None,
+        telemetry=NO_SPANS_OF_ITS_OWN,
         title=parts.title,
         version="1",
         lifespan=lifespan,
@@ -103,7 +107,7 @@ def build_app(parts: Parts) -> FastAPI:
         setattr(app.state, name, value)
     for router in parts.routers:
         app.include_router(router)
-    add_common_routes(app, Health(parts.database, consumers.subscriptions), asyncapi_document(parts.name))
+    add_common_routes(app, Health(parts.database, consumers.subscriptions), partial(asyncapi_document, parts.name))
     app.add_middleware(BodyLimit)
     app.add_middleware(Observed)
     return app
@@ -121,9 +125,10 @@ def run(parts: Parts) -> None:
         loop="uvloop",
         access_log=False,
         log_config=None,
+        http="httptools",
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=32_768,
     )
     try:
         uvicorn.Server(config).run()

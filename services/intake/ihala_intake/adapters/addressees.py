@@ -1,5 +1,6 @@
 """Who each referral is addressed to now: a read model of ``referral.lifecycle.v1``. Older events change nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,29 +19,54 @@ class Addressee:
     partner_type: str | None
 
 
-async def put(connection: asyncpg.Connection, event: ReferralEvent, *, addressed: bool | None, sequence: int) -> None:
-    """addressed: True when the event's agency is asked, False when nobody is, None when that does not change."""
-    await connection.execute(
-        """
-        INSERT INTO addressee AS known (referral_id, case_id, need_id, need_code, partner_id, partner_type,
-            attempt_no, sequence)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        ON CONFLICT (referral_id) DO UPDATE SET
-            partner_id = CASE WHEN $9 THEN known.partner_id ELSE EXCLUDED.partner_id END,
-            partner_type = CASE WHEN $9 THEN known.partner_type ELSE EXCLUDED.partner_type END,
-            attempt_no = EXCLUDED.attempt_no,
-            sequence = EXCLUDED.sequence
-        WHERE known.sequence < EXCLUDED.sequence
-        """,
+@dataclass(frozen=True, slots=True)
+class News:
+    """One event. addressed: True when its agency is asked, False when nobody is, None when that does not change."""
+
+    event: ReferralEvent
+    sequence: int
+    addressed: bool | None
+
+
+_PUT = """
+INSERT INTO addressee AS known (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no,
+    sequence)
+SELECT referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, sequence
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bigint[])
+    AS news (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, sequence)
+ORDER BY referral_id
+ON CONFLICT (referral_id) DO UPDATE SET
+    partner_id = EXCLUDED.partner_id,
+    partner_type = EXCLUDED.partner_type,
+    attempt_no = EXCLUDED.attempt_no,
+    sequence = EXCLUDED.sequence
+WHERE known.sequence < EXCLUDED.sequence
+"""
+
+
+async def put(connection: asyncpg.Connection, news: Sequence[News]) -> None:
+    """A batch of events in one statement: of each referral the last that says who is addressed."""
+    last: dict[UUID, News] = {}
+    for each in news:
+        known = last.get(each.event.referral_id)
+        if each.addressed is not None and (known is None or known.sequence < each.sequence):
+            last[each.event.referral_id] = each
+    if last:
+        columns = zip(*(_columns(each) for each in last.values()), strict=True)
+        await connection.execute(_PUT, *(list(column) for column in columns))
+
+
+def _columns(news: News) -> tuple[object, ...]:
+    event = news.event
+    partner = (event.partner_id, event.partner_type) if news.addressed else (None, None)
+    return (
         event.referral_id,
         event.case_id,
         event.need_id,
         event.need_code,
-        event.partner_id if addressed else None,
-        event.partner_type if addressed else None,
+        *partner,
         event.attempt_no,
-        sequence,
-        addressed is None,
+        news.sequence,
     )
 
 

@@ -12,6 +12,7 @@ from ihala_runtime.postgres import Work
 from ihala_runtime.received import Received
 
 from ihala_intake.adapters import addressees
+from ihala_intake.adapters.addressees import News
 
 LIFECYCLE_CONSUMER = "intake.addressees"
 
@@ -35,25 +36,28 @@ NOBODY_ADDRESSED = (
 )
 
 
-def lifecycle_consumer() -> Consumer[Work]:
+def lifecycle_consumer() -> Consumer[list[News]]:
     lifecycle = [kind for kind in EVENT_TYPES.values() if kind.topic is REFERRAL_LIFECYCLE]
     return Consumer(
         name=LIFECYCLE_CONSUMER,
         topics=(REFERRAL_LIFECYCLE.name,),
-        open_scope=_transaction,
+        open_scope=_together,
         handlers={kind.type: _learn for kind in lifecycle},
+        traced=False,
     )
 
 
 @asynccontextmanager
-async def _transaction(work: Work, _received: Sequence[Received]) -> AsyncIterator[Work]:
-    yield work
+async def _together(work: Work, _received: Sequence[Received]) -> AsyncIterator[list[News]]:
+    """A batch is collected and stored as one."""
+    news: list[News] = []
+    yield news
+    await addressees.put(work.conn, news)
 
 
-async def _learn(work: Work, received: Received) -> None:
-    event = received.payload(ReferralEvent)
-    sequence = received.envelope.sequence or 0
-    await addressees.put(work.conn, event, addressed=_addressed(EVENT_TYPES[received.type]), sequence=sequence)
+async def _learn(news: list[News], received: Received) -> None:
+    addressed = _addressed(EVENT_TYPES[received.type])
+    news.append(News(received.payload(ReferralEvent), received.envelope.sequence or 0, addressed))
 
 
 def _addressed(kind: EventType) -> bool | None:
