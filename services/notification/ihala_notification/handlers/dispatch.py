@@ -46,6 +46,7 @@ LEASE_MARGIN_SECONDS = 35.0
 CHANGED_LATELY_SECONDS = 10.0
 FULL_LOOK_SECONDS = 60.0
 DRAIN_SECONDS = 4.0
+MOST_FOLLOWERS = 10_000
 PAUSE_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,8 @@ class Dispatcher:
 
     def expect_follower(self, queue: tuple[str, UUID]) -> None:
         """A message waits behind another of its referral: look for it when that one has ended."""
+        if len(self._followers) >= MOST_FOLLOWERS:
+            self._followers.clear()  # the poll finds them all the same, a moment later
         self._followers.add(queue)
 
     def wake(self) -> None:
