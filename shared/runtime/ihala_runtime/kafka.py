@@ -6,6 +6,7 @@ so every one of them is overridden here, and nowhere else.
 
 import asyncio
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -21,7 +22,7 @@ from ihala_runtime.retry_schedule import BackOff
 
 COMMIT_EVERY_SECONDS = 0.25
 LAG_EVERY_SECONDS = 2.0
-BATCH_WAIT_MS = 10
+LOOK_AGAIN_MS = 500
 A_DAY_MS = 86_400_000  # nothing polls while a handler waits out a dependency
 IN_HAND_SECONDS = 8.0
 
@@ -48,8 +49,6 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             pattern=consumer.pattern,
             group_id=consumer.name,
             batch=True,
-            max_records=consumer.max_records,
-            batch_timeout_ms=BATCH_WAIT_MS,
             auto_offset_reset="earliest",
             max_poll_interval_ms=A_DAY_MS,
             ack_policy=AckPolicy.MANUAL,
@@ -59,6 +58,12 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             decoder=_nothing,
         )
         self._subscriber(self._on_batch)
+        self._subscriber.get_msg = self._next_batch
+
+    async def _next_batch(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
+        """Records as soon as there are some. FastStream's own would sleep blindly after each empty look."""
+        by_partition = await consumer.getmany(timeout_ms=LOOK_AGAIN_MS, max_records=self.runner.consumer.max_records)
+        return tuple(chain.from_iterable(by_partition.values()))
 
     async def _on_batch(self, message: KafkaMessage) -> None:
         records: Any = message.raw_message
@@ -124,10 +129,12 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             return {}
         lag = {}
         for partition in consumer.assignment():
-            end, at = consumer.highwater(partition), self._finished.get(partition)
+            at = self._finished.get(partition)
             if at is None:
                 at = await _position(consumer, partition)
-            if end is not None and at is not None:
+            if at is None or partition not in consumer.assignment():
+                continue  # a rebalance took it while we asked
+            if (end := consumer.highwater(partition)) is not None:
                 lag[partition] = max(0, end - at)
         return lag
 
