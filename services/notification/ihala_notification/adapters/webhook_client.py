@@ -7,7 +7,6 @@ each, because http may reach only the listed private networks and connections ar
 """
 
 import asyncio
-import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from ihala_runtime.logs import logger
 
 from ihala_notification.domain.attempt import AttemptResult, Failure, failure_of_status
 from ihala_notification.domain.webhook_address import AddressPolicy, AddressRefused
@@ -38,7 +38,7 @@ MAX_SOCKETS = 512
 MAX_REMEMBERED_URLS = 2_000
 USER_AGENT = "Ihala-Webhooks/1"
 
-log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class WebhookClient:
         except Exception as error:
             failure = _failure_of(error)
             if failure is None:
-                log.exception("a webhook could not be sent for a reason nobody thought of")
+                _log.error("a webhook failed in a way nobody thought of", action="deliver.post", exc_info=error)
             return AttemptResult(
                 status=None, failure=failure or Failure.PROTOCOL, latency_ms=_milliseconds_since(started)
             )

@@ -9,7 +9,6 @@ Three tasks: `show`, `poll`, `record`. `finish` is called before the service sto
 """
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from uuid import UUID, uuid4
 
 from ihala_runtime import telemetry
 from ihala_runtime.failures import is_infrastructure
+from ihala_runtime.logs import logger
 from opentelemetry.trace import SpanKind
 
 from ihala_notification.domain.attempt import AttemptResult, Failure
@@ -49,7 +49,7 @@ DRAIN_SECONDS = 4.0
 MOST_FOLLOWERS = 10_000
 PAUSE_SECONDS = 0.5
 
-log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class Sender(Protocol):
@@ -337,7 +337,9 @@ class Dispatcher:
         except Exception as error:
             if not is_infrastructure(error):
                 raise
-            log.warning("results cannot be written down yet", extra={"action": "deliver.record"})
+            _log.warning(
+                "results cannot be written down yet", action="deliver.record", error_class=type(error).__name__
+            )
             await asyncio.sleep(PAUSE_SECONDS)
             return
         del self._tried[: len(batch)]
@@ -356,7 +358,7 @@ class Dispatcher:
 
     async def _drop_what_was_taken(self) -> None:
         """Not seen for too long: others may have taken leases over; what they took is theirs."""
-        log.warning("not seen in time", extra={"action": "deliver.unseen"})
+        _log.warning("not seen in time", action="deliver.unseen")
         mine = await self._claims.still_leased(self.copy_id, self._queued())
         self.forget(set(self._queued()) - mine)
 
@@ -419,3 +421,4 @@ async def _when_possible(doing: Awaitable[None]) -> None:
     except Exception as error:
         if not is_infrastructure(error):
             raise
+        _log.warning("not possible now", action="deliver.wait", error_class=type(error).__name__)
