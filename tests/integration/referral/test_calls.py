@@ -1,0 +1,376 @@
+"""Who may call what, what each may see, and how wrong calls are refused."""
+
+from typing import Any
+
+import pytest
+from ihala_events.access import Role
+from ihala_events.intake import ProfileConsent, staff_digest
+from ihala_events.vocabulary import AgeBand, ConsentBasis, Vulnerability
+from ihala_runtime.identifiers import uuid7
+from support.intakes import an_intake
+from support.referral_service import CENTRE, WOMEN, Running, move
+from support.referral_world import at
+from support.serving import Client
+from support.waiting import wait_until
+
+EVERYONE = ("admin", "desk", "operator", "protection", "integrator", "centre")
+ALLOWED = [
+    ("GET", "/v1/referrals", "desk operator protection centre"),
+    ("POST", "/v1/routing/explain", "desk integrator"),
+    ("GET", "/v1/rules", "desk operator protection"),
+    ("GET", "/v1/credentials", "admin"),
+    ("POST", "/v1/credentials", "admin"),
+    ("DELETE", "/v1/credentials/none", "admin"),
+    ("PUT", f"/v1/partners/{CENTRE}", "operator"),
+    ("PUT", f"/v1/partners/{CENTRE}/closures", "operator"),
+    ("PUT", f"/v1/partners/{CENTRE}/capacity", "operator centre"),
+    ("POST", "/v1/referrals/{id}/confirm", "desk protection"),
+    ("POST", "/v1/referrals/{id}/reroute", "desk operator"),
+    ("POST", "/v1/referrals/{id}/close", "desk centre"),
+    *[
+        ("POST", f"/v1/referrals/{{id}}/{name}", "centre")
+        for name in (
+            "acknowledge",
+            "accept",
+            "decline",
+            "hand-back",
+            "waitlist",
+            "offer",
+            "contacted",
+            "start",
+            "deletion-confirmation",
+            "correction-confirmation",
+        )
+    ],
+]
+
+
+@pytest.mark.parametrize("who", EVERYONE)
+@pytest.mark.parametrize(("method", "path", "allowed"), ALLOWED)
+async def test_a_role_may_call_what_is_its_own_and_nothing_else(
+    referral: Running, method: str, path: str, allowed: str, who: str
+) -> None:
+    client: Client = getattr(referral, who)
+
+    status, _, _ = await client.call(method, path.format(id=uuid7()), raw=b'{"wrong": 1}', Idempotency_Key="k")
+
+    assert (status != 403) == (who in allowed.split())
+
+
+@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _ in ALLOWED])
+async def test_without_a_key_nothing_is_answered(referral: Running, method: str, path: str) -> None:
+    status, problem, _ = await referral.nobody.call(method, path.format(id=uuid7()), raw=b"{}")
+
+    assert (status, problem["type"]) == (401, "urn:ihala:problem:unauthenticated")
+
+
+async def test_anothers_referral_is_answered_like_a_missing_one(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    path = f"/v1/referrals/{made['referral_id']}"
+
+    for client in (referral.women, referral.other_desk):
+        theirs = await client.call("GET", path)
+        missing = await client.call("GET", f"/v1/referrals/{uuid7()}")
+        assert theirs[:2] == missing[:2]
+        assert theirs[0] == 404
+        assert (await client.call("GET", f"{path}/timeline"))[0] == 404
+    assert (await move(referral.women, made["referral_id"], "accept"))[0] == 404
+    assert (await move(referral.other_desk, made["referral_id"], "close", {"outcome_code": "MOVED"}))[0] == 404
+    assert (await referral.centre.call("GET", "/v1/referrals/not-an-id"))[0] == 404
+
+
+async def test_lists_hold_the_callers_own_alone(referral: Running) -> None:
+    await referral.routed("HEA-MAT")
+
+    _, of_other_desk, _ = await referral.other_desk.call("GET", "/v1/referrals")
+    _, of_women, _ = await referral.women.call("GET", "/v1/referrals?limit=200")
+    _, of_centre, _ = await referral.centre.call("GET", "/v1/referrals?limit=200")
+
+    assert of_other_desk["items"] == []
+    assert all(any(each["partner_id"] == WOMEN for each in item["attempts"]) for item in of_women["items"])
+    assert of_centre["items"]
+    assert {each["partner_id"] for item in of_centre["items"] for each in item["attempts"]} == {CENTRE}
+
+
+async def test_a_restricted_need_is_masked_for_the_operator_and_its_rule_with_it(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-INF")
+    path = f"/v1/referrals/{made['referral_id']}"
+    assert made["hold_reason"] == "confirmation"
+
+    _, masked, _ = await referral.operator.call("GET", path)
+    _, for_desk, _ = await referral.desk.call("GET", path)
+    await move(referral.desk, made["referral_id"], "confirm", {"staff": "officer-8"})
+    _, for_agency, _ = await referral.centre.call("GET", path)
+
+    assert (masked["need_code"], masked["rule_id"], masked["row"], masked["explanation"]) == (
+        "RESTRICTED",
+        None,
+        None,
+        None,
+    )
+    assert (for_desk["need_code"], for_agency["need_code"]) == ("HEA-INF", "HEA-INF")
+    assert for_agency["explanation"] is None
+
+
+async def test_an_agency_that_declined_no_longer_reads_a_restricted_need(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-INF")
+    await move(referral.desk, made["referral_id"], "confirm", {"staff": "officer-8"})
+    await move(referral.centre, made["referral_id"], "decline", {"reason_code": "CAPACITY"})
+
+    _, seen, _ = await referral.centre.call("GET", f"/v1/referrals/{made['referral_id']}")
+
+    assert (seen["need_code"], seen["partner_id"]) == ("RESTRICTED", None)
+    _, timeline, _ = await referral.centre.call("GET", f"/v1/referrals/{made['referral_id']}/timeline")
+    assert {item["partner_id"] for item in timeline["items"]} <= {CENTRE, None}
+
+
+async def test_whoever_recorded_the_case_of_a_child_alone_cannot_confirm_it(referral: Running) -> None:
+    case_id = uuid7()
+    (made,) = await referral.routed(
+        "SOC-CPU",
+        case_id=case_id,
+        age_band=AgeBand.MIDDLE,
+        vulnerabilities=[Vulnerability.UNACCOMPANIED],
+        consent=ProfileConsent(consent_id=uuid7(), basis=ConsentBasis.BEST_INTEREST),
+        recorded_by=[staff_digest(case_id, "officer-7"), staff_digest(case_id, "officer-9")],
+    )
+
+    refused = await move(referral.desk, made["referral_id"], "confirm", {"staff": "officer-7"})
+    agreed = await move(referral.protection, made["referral_id"], "confirm", {"staff": "officer-8"})
+
+    assert (refused[0], refused[1]["type"]) == (409, "urn:ihala:problem:same-staff")
+    assert (agreed[0], agreed[1]["state"], agreed[1]["partner_id"]) == (200, "sent", "cape")
+
+
+async def test_pages_are_full_and_follow_each_other(referral: Running) -> None:
+    for _ in range(3):
+        await referral.routed("EDU-ADL")
+
+    _, first, _ = await referral.desk.call("GET", "/v1/referrals?limit=2")
+    _, second, _ = await referral.desk.call("GET", f"/v1/referrals?limit=2&cursor={first['next_cursor']}")
+
+    ids = [item["referral_id"] for page in (first, second) for item in page["items"]]
+    assert ids == sorted(ids, reverse=True)
+    assert len(set(ids)) == len(first["items"]) + len(second["items"])
+    assert (await referral.desk.call("GET", "/v1/referrals?cursor=nonsense"))[0] == 422
+    assert (await referral.desk.call("GET", "/v1/referrals?limit=201"))[0] == 422
+
+
+async def test_lists_are_filtered_by_state_agency_and_lateness(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    (late,) = await referral.routed("HEA-MAT", received_at=at("2026-11-10 10:15"))
+
+    _, sent, _ = await referral.desk.call("GET", f"/v1/referrals?state=sent&partner_id={CENTRE}&limit=200")
+    _, overdue, _ = await referral.desk.call("GET", "/v1/referrals?overdue=true&limit=200")
+
+    assert {made["referral_id"], late["referral_id"]} <= {item["referral_id"] for item in sent["items"]}
+    overdue_ids = {item["referral_id"] for item in overdue["items"]}
+    assert late["referral_id"] in overdue_ids
+    assert made["referral_id"] not in overdue_ids
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "slug"),
+    [
+        (b"{", 400, "malformed-json"),
+        (b'{"reason_code": "FULL"}', 422, "invalid-input"),
+        (b'{"reason_code": "CAPACITY", "note": "x"}', 422, "invalid-input"),
+        (b"{}", 422, "invalid-input"),
+        (b"[" * 70_000, 413, "too-large"),
+    ],
+)
+async def test_a_wrong_body_is_refused_without_a_trace(referral: Running, raw: bytes, status: int, slug: str) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+
+    answer = await referral.centre.call(
+        "POST", f"/v1/referrals/{made['referral_id']}/decline", raw=raw, Idempotency_Key=str(uuid7())
+    )
+
+    assert (answer[0], answer[1]["type"]) == (status, f"urn:ihala:problem:{slug}")
+    assert await referral.happened(made["referral_id"]) == ["proposed", "sent"]
+
+
+async def test_a_move_needs_an_idempotency_key(referral: Running) -> None:
+    status, problem, _ = await referral.centre.call("POST", f"/v1/referrals/{uuid7()}/accept", {})
+
+    assert (status, problem["type"]) == (400, "urn:ihala:problem:idempotency-key-required")
+
+
+async def test_an_illegal_move_is_a_conflict_that_names_the_state(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+
+    status, problem = await move(referral.centre, made["referral_id"], "start")
+
+    assert (status, problem["type"], problem["state"]) == (409, "urn:ihala:problem:illegal-move", "sent")
+
+
+# --- explain
+
+
+async def test_an_intake_is_explained_and_nothing_is_stored(referral: Running) -> None:
+    before = await _count(referral)
+    intake = an_intake(received_at="2026-11-16T10:15:00Z")
+
+    status, answer, _ = await referral.desk.call("POST", "/v1/routing/explain", intake)
+
+    explained = answer["referrals"][0]
+    assert (status, answer["state"]) == (200, "submitted")
+    assert (explained["rule_id"], explained["ack_due"]) == ("R11", "2026-11-17T10:15:00Z")
+    assert explained["partner_chain"][0] == {
+        "partner_id": CENTRE,
+        "partner_type": "PT-ESSP",
+        "chosen": True,
+        "why": "chosen",
+    }
+    assert await _count(referral) == before
+
+
+async def test_an_explanation_can_be_asked_for_another_instant(referral: Running) -> None:
+    intake = an_intake(received_at="2026-11-16T10:15:00Z")
+
+    _, answer, _ = await referral.desk.call("POST", "/v1/routing/explain?at=2026-11-17T09:00:00Z", intake)
+
+    assert answer["referrals"][0]["ack_due"] == "2026-11-19T09:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"), [({"commune_code": "XXX"}, "/commune_code"), ({"needs": []}, "/needs")]
+)
+async def test_a_wrong_intake_is_not_explained(referral: Running, changes: dict[str, Any], pointer: str) -> None:
+    status, problem, _ = await referral.desk.call("POST", "/v1/routing/explain", an_intake(**changes))
+
+    assert status == 422
+    assert pointer in [error["pointer"] for error in problem["errors"]]
+
+
+async def _count(referral: Running) -> int:
+    async with referral.database.connection() as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM referral"))
+
+
+# --- the directory
+
+
+async def test_a_record_is_read_back_as_it_was_put(referral: Running) -> None:
+    _, record, _ = await referral.operator.call("GET", "/v1/partners/reh")
+
+    status, again, _ = await referral.operator.call("PUT", "/v1/partners/reh", record)
+
+    assert (status, again) == (200, record)
+    _, page, _ = await referral.desk.call("GET", "/v1/partners?limit=10&type=PT-CIV")
+    assert [each["partner_id"] for each in page["items"]] == sorted(each["partner_id"] for each in page["items"])
+    assert page["next_cursor"] == page["items"][-1]["partner_id"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"partner_id": "other"}, "/partner_id"),
+        ({"communes": ["AGD-NOWHERE"]}, "/communes/0"),
+        ({"type": "PT-POLICE"}, "/type"),
+        ({"active_until": "2020-01-01"}, "/active_until"),
+        ({"capacity": {"EDU-ADL": 3}}, "/capacity/EDU-ADL"),
+        ({"closures": [{"first_day": "2026-12-02", "last_day": "2026-12-01"}]}, "/closures/0/last_day"),
+        ({"agreement": {"since": "2026-01-02", "until": "2026-01-01"}}, "/agreement/until"),
+        ({"parent": "reh"}, "/parent"),
+    ],
+)
+async def test_a_record_that_cannot_be_is_refused(referral: Running, changes: dict[str, Any], pointer: str) -> None:
+    _, record, _ = await referral.operator.call("GET", "/v1/partners/reh")
+
+    status, problem, _ = await referral.operator.call("PUT", "/v1/partners/reh", record | changes)
+
+    assert status == 422
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
+async def test_a_second_coordination_cell_is_refused(referral: Running) -> None:
+    _, cell, _ = await referral.operator.call("GET", "/v1/partners/coord")
+
+    status, problem, _ = await referral.operator.call("PUT", "/v1/partners/coord-2", cell | {"partner_id": "coord-2"})
+
+    assert (status, problem["type"]) == (409, "urn:ihala:problem:second-coordination-cell")
+
+
+async def test_a_place_is_taken_by_a_referral_and_the_next_goes_elsewhere(referral: Running) -> None:
+    await _publish(referral, {"HEA-MAT": 1})
+    try:
+        (first,) = await referral.routed("HEA-MAT")
+        (second,) = await referral.routed("HEA-MAT")
+        await move(referral.centre, first["referral_id"], "decline", {"reason_code": "CAPACITY"})
+        (third,) = await referral.routed("HEA-MAT")
+    finally:
+        await _publish(referral, {"HEA-MAT": None})
+
+    assert [first["partner_id"], second["partner_id"], third["partner_id"]] == [CENTRE, WOMEN, CENTRE]
+
+
+async def _publish(referral: Running, places: dict[str, int | None]) -> None:
+    status, record, _ = await referral.centre.call("PUT", f"/v1/partners/{CENTRE}/capacity", {"places": places})
+    assert status == 200
+    assert all(record["capacity"][code] == number for code, number in places.items())
+
+
+async def test_an_agency_publishes_its_own_places_for_its_own_services(referral: Running) -> None:
+    foreign = await referral.women.call("PUT", f"/v1/partners/{CENTRE}/capacity", {"places": {"HEA-MAT": 1}})
+    unserved = await referral.centre.call("PUT", f"/v1/partners/{CENTRE}/capacity", {"places": {"EDU-ADL": 1}})
+
+    assert foreign[0] == 404
+    assert (unserved[0], unserved[1]["errors"][0]["pointer"]) == (422, "/places/EDU-ADL")
+
+
+async def test_nothing_that_is_due_in_a_closure_goes_to_the_agency(referral: Running) -> None:
+    path = f"/v1/partners/{CENTRE}/closures"
+    closed = {"closures": [{"first_day": "2026-11-01", "last_day": "2026-11-30", "reason": "works"}]}
+    try:
+        assert (await referral.operator.call("PUT", path, closed))[0] == 200
+        (made,) = await referral.routed("HEA-MAT")
+    finally:
+        await referral.operator.call("PUT", path, {"closures": []})
+
+    assert made["partner_id"] == WOMEN
+    assert made["explanation"]["partner_chain"][0]["why"] == "closed"
+
+
+# --- keys
+
+
+async def test_a_key_is_told_once_and_works_until_it_is_revoked(referral: Running) -> None:
+    body = {"role": Role.OPERATOR, "label": "night shift"}
+    status, made, _ = await referral.admin.call("POST", "/v1/credentials", body)
+    client = Client(referral.session, referral.base, made["key"])
+
+    assert status == 201
+    await wait_until(client.knows_key)
+    _, page, _ = await referral.admin.call("GET", "/v1/credentials?limit=200")
+    listed = {item["credential_id"]: item for item in page["items"]}
+    assert listed[made["credential_id"]]["label"] == "night shift"
+    assert not any("sha256" in item for item in page["items"])
+
+    assert (await referral.admin.call("DELETE", f"/v1/credentials/{made['credential_id']}"))[0] == 204
+    await wait_until(lambda: _is_unknown(client))
+    assert (await referral.admin.call("DELETE", "/v1/credentials/0000000000000000"))[0] == 404
+
+
+async def _is_unknown(client: Client) -> bool:
+    return not await client.knows_key()
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"role": "agency"}, "/party_id"),
+        ({"role": "desk"}, "/desk_ids"),
+        ({"role": "operator", "party_id": "reh"}, "/party_id"),
+        ({"role": "operator", "desk_ids": ["baom-agadir"]}, "/desk_ids"),
+        ({"role": "king"}, "/role"),
+        ({"role": "agency", "party_id": "Not Safe"}, "/party_id"),
+    ],
+)
+async def test_a_key_that_does_not_fit_its_role_is_refused(
+    referral: Running, body: dict[str, Any], pointer: str
+) -> None:
+    status, problem, _ = await referral.admin.call("POST", "/v1/credentials", body)
+
+    assert status == 422
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]

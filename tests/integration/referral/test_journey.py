@@ -1,0 +1,366 @@
+"""A case comes by Kafka, agencies answer over HTTP and Kafka, time passes."""
+
+import json
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from ihala_events import catalogue
+from ihala_events.intake import ConsentRecorded, ConsentWithdrawn
+from ihala_events.notification import DeliveryEvent
+from ihala_events.topics import party_in, party_out
+from ihala_referral.entrypoints.clockwork import Reconciler
+from ihala_runtime.identifiers import uuid7
+from support.events import publish
+from support.referral_service import CENTRE, NOW, WOMEN, Running, move
+from support.referral_units import a_consent, a_profile
+from support.referral_world import at
+from support.waiting import wait_until
+
+
+async def test_one_intake_with_two_needs_gives_two_referrals(referral: Running) -> None:
+    found = await referral.routed("HEA-MAT", "EDU-ADL")
+
+    assert [(each["need_code"], each["rule_id"], each["state"]) for each in found] == [
+        ("EDU-ADL", "R24", "sent"),
+        ("HEA-MAT", "R11", "sent"),
+    ]
+    assert found[1]["partner_id"] == CENTRE
+    assert (found[1]["ack_due"], found[1]["contact_due"]) == ("2026-11-17T10:15:00Z", "2026-11-19T10:15:00Z")
+    assert found[1]["rule_set_version"] == "2026-11.1"
+    assert found[1]["explanation"]["partner_chain"][0]["why"] == "chosen"
+
+
+async def test_the_same_event_again_has_no_effect(referral: Running) -> None:
+    profile = a_profile("HEA-MAT")
+    event_id = await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
+    await referral.of_case(profile)
+
+    await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id, event_id)
+    other = a_profile("HEA-MAT", case_id=profile.case_id)
+    await referral.tell(catalogue.CASE_SUBMITTED, other, profile.case_id)
+    await referral.routed("HEA-MAT")
+
+    assert len(await referral.listed(profile.case_ref)) == 1
+
+
+async def test_an_agency_takes_a_case_from_sent_to_closed(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    referral_id = made["referral_id"]
+
+    states = [
+        (await move(referral.centre, referral_id, name, body))[1]["state"]
+        for name, body in (
+            ("acknowledge", None),
+            ("accept", None),
+            ("contacted", None),
+            ("start", None),
+            ("close", {"outcome_code": "RECEIVED"}),
+        )
+    ]
+
+    assert states == ["acknowledged", "accepted", "accepted", "in_service", "closed"]
+    assert await referral.happened(referral_id) == [
+        "proposed",
+        "sent",
+        "acknowledged",
+        "accepted",
+        "contacted",
+        "started",
+        "closed",
+    ]
+    final = await referral.seen(referral_id)
+    assert (final["outcome_code"], final["contacted_at"]) == ("RECEIVED", "2026-11-16T10:15:00Z")
+
+
+async def test_a_declined_referral_goes_to_the_next_agency(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+
+    status, answer = await move(referral.centre, made["referral_id"], "decline", {"reason_code": "CAPACITY"})
+
+    assert (status, answer["state"]) == (200, "sent")
+    assert [(each["partner_id"], each["state"]) for each in answer["attempts"]] == [(CENTRE, "declined")]
+    seen = await referral.seen(made["referral_id"])
+    assert (seen["partner_id"], seen["attempt_no"]) == (WOMEN, 2)
+    status, ended = await move(referral.centre, made["referral_id"], "accept")
+    assert (status, ended["type"], ended["state"]) == (409, "urn:ihala:problem:attempt-ended", "sent")
+
+
+async def test_the_same_call_again_gets_the_same_answer_and_another_body_is_refused(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    key, path = str(uuid7()), f"/v1/referrals/{made['referral_id']}/decline"
+
+    first = await referral.centre.call("POST", path, {"reason_code": "CAPACITY"}, Idempotency_Key=key)
+    again = await referral.centre.call("POST", path, {"reason_code": "CAPACITY"}, Idempotency_Key=key)
+    other = await referral.centre.call("POST", path, {"reason_code": "OTHER"}, Idempotency_Key=key)
+
+    assert (first[0], again[0], again[1]) == (200, 200, first[1])
+    assert again[2]["Idempotency-Replayed"] == "true"
+    assert (other[0], other[1]["type"]) == (409, "urn:ihala:problem:idempotency-key-reused")
+
+
+async def test_repeating_the_last_move_under_a_new_key_makes_no_event(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+
+    for _ in range(2):
+        status, _ = await move(referral.centre, made["referral_id"], "acknowledge")
+        assert status == 200
+
+    assert await referral.happened(made["referral_id"]) == ["proposed", "sent", "acknowledged"]
+
+
+async def test_a_withdrawn_consent_takes_the_referral_back(referral: Running) -> None:
+    profile = a_profile("HEA-MAT")
+    await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
+    (made,) = await referral.of_case(profile)
+
+    withdrawn = ConsentWithdrawn(
+        case_id=profile.case_id, case_ref=profile.case_ref, consent_id=uuid7(), withdrawn_at=at("2026-11-16 10:20")
+    )
+    await referral.tell(catalogue.CONSENT_WITHDRAWN, withdrawn, profile.case_id)
+
+    await wait_until(lambda: _in_state(referral, made, "withdrawn"))
+    assert await referral.happened(made["referral_id"]) == [
+        "proposed",
+        "sent",
+        "recalled",
+        "withdrawn",
+        "deletion-requested",
+    ]
+    status, _ = await move(referral.centre, made["referral_id"], "deletion-confirmation")
+    assert status == 200
+
+
+async def test_a_new_consent_ends_the_hold(referral: Running) -> None:
+    profile = a_profile("HEA-MAT", consent=a_consent())
+    await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
+    (made,) = await referral.of_case(profile)
+    assert (made["state"], made["hold_reason"], made["partner_id"]) == ("proposed", "consent", None)
+
+    recorded = ConsentRecorded(case_id=profile.case_id, case_ref=profile.case_ref, consent=a_consent("HEA-MAT"))
+    await referral.tell(catalogue.CONSENT_RECORDED, recorded, profile.case_id)
+
+    await wait_until(lambda: _in_state(referral, made, "sent"))
+
+
+async def test_a_consent_about_an_unknown_case_waits_and_blocks_nobody_else(referral: Running) -> None:
+    early = a_profile("HEA-MAT", consent=a_consent())
+    recorded = ConsentRecorded(case_id=early.case_id, case_ref=early.case_ref, consent=a_consent("HEA-MAT"))
+
+    await referral.tell(catalogue.CONSENT_RECORDED, recorded, early.case_id)
+    await referral.routed("HEA-MAT")
+
+    async with referral.database.connection() as connection:
+        reasons = await connection.fetch("SELECT error_class FROM parked WHERE key = $1", str(early.case_id).encode())
+    assert [row["error_class"] for row in reasons] == ["unknown-case"]
+
+
+async def test_events_carry_the_case_the_cause_and_a_growing_sequence(referral: Running) -> None:
+    profile = a_profile("HEA-MAT")
+    cause = await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
+    (made,) = await referral.of_case(profile)
+
+    async with referral.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT headers, key FROM event WHERE aggregate_id = $1 ORDER BY sequence", made["referral_id"]
+        )
+
+    assert [row["headers"]["ce_sequence"] for row in rows] == ["0000000001", "0000000002"]
+    assert {row["headers"]["ce_correlationid"] for row in rows} == {str(profile.case_id)}
+    assert {row["headers"]["ce_causationid"] for row in rows} == {cause}
+    assert {row["headers"]["ce_source"] for row in rows} == {"/ihala/referral"}
+    assert {row["key"] for row in rows} == {made["referral_id"]}
+
+
+# --- time
+
+
+async def test_silence_is_escalated_rerouted_and_the_contact_clock_goes_on(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    await _told(referral, made, tried=True)
+
+    referral.set_clock("2026-11-17T10:15:00+00:00")
+    try:
+        await wait_until(lambda: _at_attempt(referral, made, 2))
+    finally:
+        referral.set_clock(NOW)  # the clock only goes forward: the service stays at the later instant
+
+    seen = await referral.seen(made["referral_id"])
+    assert [each["state"] for each in seen["attempts"]] == ["silent", "offered"]
+    assert seen["contact_due"] == "2026-11-19T10:15:00Z"
+    assert (await referral.happened(made["referral_id"]))[-4:] == ["deadline-missed", "escalated", "rerouted", "sent"]
+
+
+async def test_a_sent_event_without_a_receipt_is_published_again(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    (told,) = await referral.routed("HEA-MAT")
+    await _told(referral, told, tried=False)
+    async with referral.database.connection() as connection:
+        await wait_until(lambda: connection.fetchval("SELECT NOT EXISTS (SELECT FROM outbox)"))
+        await connection.execute(
+            "UPDATE event SET created_at = created_at - interval '2 min' WHERE aggregate_id = ANY($1::uuid[])",
+            [made["referral_id"], told["referral_id"]],
+        )
+        await connection.execute(
+            "UPDATE attempt SET receipt_at = now() WHERE referral_id <> $1 AND receipt_at IS NULL", made["referral_id"]
+        )
+        sent = await connection.fetchval(
+            "SELECT event_id FROM event WHERE aggregate_id = $1 AND type = $2",
+            made["referral_id"],
+            catalogue.SENT.type,
+        )
+
+    found = await Reconciler(referral.database).look()
+    again = await Reconciler(referral.database).look()
+
+    assert (found, again) == (1, 0)
+    records = await _lifecycle_of(referral, made["referral_id"], 3)
+    assert [dict(each.headers)["ce_id"].decode() for each in records].count(str(sent)) == 2
+
+
+# --- the agency's own topic
+
+
+async def test_an_agency_answers_on_its_own_topic(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+
+    await _answers(referral, CENTRE, {"referral_id": made["referral_id"], "response": "accept"})
+
+    await wait_until(lambda: _in_state(referral, made, "accepted"))
+
+
+async def test_a_refused_answer_is_told_on_the_agencys_topic(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    wrong = [
+        (CENTRE, {"referral_id": made["referral_id"], "response": "start"}, None, "illegal-move"),
+        (CENTRE, {"referral_id": made["referral_id"], "response": "decline"}, None, "invalid-input"),
+        (CENTRE, {"referral_id": made["referral_id"], "response": "fly"}, None, "invalid-input"),
+        (WOMEN, {"referral_id": made["referral_id"], "response": "accept"}, None, "not-found"),
+        (WOMEN, {"referral_id": made["referral_id"], "response": "accept"}, f"/party/{CENTRE}", "source-mismatch"),
+    ]
+
+    for party_id, answer, source, reason in wrong:
+        request_id = await _answers(referral, party_id, answer, source)
+        refusal = await wait_until(lambda: _refusal(referral, party_id, request_id))  # noqa: B023
+        assert refusal["reason"] == reason
+
+    assert (await referral.seen(made["referral_id"]))["state"] == "sent"
+
+
+async def test_an_agency_publishes_its_places_on_its_own_topic(referral: Running) -> None:
+    await publish(
+        referral.producer,
+        catalogue.CAPACITY_CHANGED,
+        json.dumps({"places": {"HEA-HOS": 3}}).encode(),
+        key="k",
+        source=f"/party/{CENTRE}",
+        topic=party_in(CENTRE).name,
+    )
+
+    async def published() -> bool:
+        _, record, _ = await referral.operator.call("GET", f"/v1/partners/{CENTRE}")
+        return bool(record["capacity"].get("HEA-HOS") == 3)
+
+    await wait_until(published)
+
+
+async def test_what_is_no_event_is_set_aside_and_the_partition_goes_on(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    await _topics_of(referral, CENTRE)
+
+    await referral.producer.send_and_wait(party_in(CENTRE).name, b"\xff\xfe", b"garbage")
+    await _answers(referral, CENTRE, {"referral_id": made["referral_id"], "response": "acknowledge"})
+
+    await wait_until(lambda: _in_state(referral, made, "acknowledged"))
+    async with referral.database.connection() as connection:
+        states = await connection.fetch("SELECT state FROM parked WHERE consumer = 'referral.parties'")
+    assert {row["state"] for row in states} == {"dead"}
+
+
+async def _in_state(referral: Running, made: dict[str, Any], state: str) -> bool:
+    return bool((await referral.seen(made["referral_id"]))["state"] == state)
+
+
+async def _at_attempt(referral: Running, made: dict[str, Any], number: int) -> bool:
+    return bool((await referral.seen(made["referral_id"]))["attempt_no"] == number)
+
+
+async def _told(referral: Running, made: dict[str, Any], *, tried: bool) -> None:
+    """The receipt that the notification service would publish; returns when it is noted."""
+    kind = catalogue.ATTEMPT_FAILED if tried else catalogue.SUPPRESSED
+    receipt = DeliveryEvent(
+        delivery_id=uuid7(),
+        event_id=uuid7(),
+        event_type=catalogue.SENT.type,
+        referral_id=made["referral_id"],
+        partner_id=made["partner_id"],
+        attempt_no=1,
+        channel="webhook",
+        attempt=1,
+        at=at("2026-11-16 10:15"),
+    )
+    await publish(referral.producer, kind, receipt, key=made["referral_id"], source="/ihala/notification")
+    async with referral.database.connection() as connection:
+        await wait_until(
+            lambda: connection.fetchval(
+                "SELECT receipt_at IS NOT NULL AND tried = $2 FROM attempt WHERE referral_id = $1",
+                made["referral_id"],
+                tried,
+            )
+        )
+
+
+async def _topics_of(referral: Running, party_id: str) -> None:
+    partition = TopicPartition(party_out(party_id).name, 0)
+
+    async def exist() -> bool:
+        names = await referral.producer.client.fetch_all_metadata()
+        return partition.topic in names.topics() and party_in(party_id).name in names.topics()
+
+    await wait_until(exist, within_seconds=30)
+
+
+async def _answers(referral: Running, party_id: str, answer: dict[str, Any], source: str | None = None) -> str:
+    await _topics_of(referral, party_id)
+    return await publish(
+        referral.producer,
+        catalogue.PARTNER_RESPONDED,
+        json.dumps(answer).encode(),
+        key="k",
+        source=source or f"/party/{party_id}",
+        topic=party_in(party_id).name,
+    )
+
+
+async def _refusal(referral: Running, party_id: str, request_id: str) -> dict[str, Any] | None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=referral.bootstrap)
+    await consumer.start()
+    try:
+        partition = TopicPartition(party_out(party_id).name, 0)
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        batch = await consumer.getmany(timeout_ms=1000)
+        told = [json.loads(record.value) for records in batch.values() for record in records]
+        return next((each for each in told if each.get("request_id") == request_id), None)
+    finally:
+        await consumer.stop()
+
+
+async def _lifecycle_of(referral: Running, referral_id: str, count: int) -> list[Any]:
+    """At least so many records of one referral."""
+
+    async def found() -> list[Any]:
+        records = await _everything(referral, catalogue.SENT.topic.name)
+        own = [record for record in records if record.key.decode() == referral_id]
+        return own if len(own) >= count else []
+
+    return await wait_until(found)
+
+
+async def _everything(referral: Running, topic: str) -> list[Any]:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=referral.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        batches = [await consumer.getmany(timeout_ms=1000, max_records=5000) for _ in range(3)]
+        return [record for batch in batches for records in batch.values() for record in records]
+    finally:
+        await consumer.stop()

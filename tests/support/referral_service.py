@@ -1,0 +1,81 @@
+"""The running referral service as tests see it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+from aiokafka import AIOKafkaProducer
+from ihala_events.catalogue import CASE_SUBMITTED, EventType
+from ihala_events.intake import RoutingProfile
+from ihala_runtime.identifiers import uuid7
+from ihala_runtime.postgres import Database
+from support.events import publish
+from support.referral_units import a_profile
+from support.serving import Client
+from support.waiting import wait_until
+
+CENTRE, WOMEN = "essp-agd-agadir", "ngo-wom"
+NOW = "2026-11-16T10:15:00+00:00"
+
+
+@dataclass
+class Running:
+    """The service, its database, its clock, and a client for each role that the tests play."""
+
+    session: aiohttp.ClientSession
+    base: str
+    bootstrap: str
+    database: Database
+    clock_file: Path
+    producer: AIOKafkaProducer
+    admin: Client
+    desk: Client
+    other_desk: Client
+    operator: Client
+    protection: Client
+    integrator: Client
+    centre: Client
+    women: Client
+    nobody: Client
+
+    def set_clock(self, instant: str) -> None:
+        self.clock_file.write_text(json.dumps({"now": instant}), encoding="utf-8")
+
+    async def tell(self, kind: EventType, payload: Any, case_id: UUID, event_id: str | None = None) -> str:
+        """What the intake service would publish."""
+        return await publish(self.producer, kind, payload, key=str(case_id), source="/ihala/intake", event_id=event_id)
+
+    async def routed(self, *codes: str, **changes: Any) -> list[dict[str, Any]]:
+        """The referrals of a new case as the desk sees them, by need code."""
+        profile = a_profile(*codes, **changes)
+        await self.tell(CASE_SUBMITTED, profile, profile.case_id)
+        return await self.of_case(profile)
+
+    async def of_case(self, profile: RoutingProfile) -> list[dict[str, Any]]:
+        found = await wait_until(lambda: self.listed(profile.case_ref), what="the case is routed")
+        return sorted(found, key=lambda each: str(each["need_code"]))
+
+    async def listed(self, case_ref: str) -> list[dict[str, Any]]:
+        _, page, _ = await self.protection.call("GET", f"/v1/referrals?case_ref={case_ref}")
+        items: list[dict[str, Any]] = page["items"]
+        return items
+
+    async def seen(self, referral_id: str) -> dict[str, Any]:
+        _, referral, _ = await self.protection.call("GET", f"/v1/referrals/{referral_id}")
+        return referral
+
+    async def happened(self, referral_id: str) -> list[str]:
+        _, page, _ = await self.protection.call("GET", f"/v1/referrals/{referral_id}/timeline")
+        return [item["type"].removeprefix("ihala.referral.").removesuffix(".v1") for item in page["items"]]
+
+
+async def move(
+    client: Client, referral_id: str, name: str, body: Any = None, key: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    status, answer, _ = await client.call(
+        "POST", f"/v1/referrals/{referral_id}/{name}", body or {}, Idempotency_Key=key or str(uuid7())
+    )
+    return status, answer
