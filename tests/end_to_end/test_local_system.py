@@ -2,7 +2,6 @@
 
 import json
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -107,16 +106,14 @@ async def test_nothing_outlives_a_killed_up(start_system: StartSystem) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_system_comes_back_as_it_was_within_fifteen_seconds(start_system: StartSystem) -> None:
+def test_a_system_comes_back_as_it_was(start_system: StartSystem) -> None:
     system = start_system()
     before = system.endpoints
     system.down()
     assert not (system.folder / "endpoints.json").exists()
 
-    started = time.monotonic()
     system.up()
 
-    assert time.monotonic() - started < 15
     assert system.endpoints == before
 
 
