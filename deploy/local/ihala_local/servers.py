@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ihala_local import jars, kafka, postgres
 from ihala_local.console import Console
 from ihala_local.failures import LocalFailure
+from ihala_local.ports import LOOPBACK
 from ihala_local.stack import Options
 from ihala_local.state import Secrets, State
 from ihala_local.supervisor import Supervisor
@@ -28,10 +29,18 @@ class Servers:
     supervisor: Supervisor
     console: Console
 
-    async def kafka(self, ports: Mapping[str, int]) -> str:
-        """host:port of a broker that answers."""
+    def bootstrap(self, ports: Mapping[str, int]) -> str:
+        """host:port of the broker, whether it answers yet or not."""
+        return self.options.kafka_bootstrap or f"{LOOPBACK}:{ports['kafka']}"
+
+    async def kafka(self, ports: Mapping[str, int]) -> None:
+        """Returns when the broker answers."""
         if self.options.kafka_bootstrap:
-            return await self._others_kafka(self.options.kafka_bootstrap)
+            await self._others_kafka(self.options.kafka_bootstrap)
+        else:
+            await self._our_kafka(ports)
+
+    async def _our_kafka(self, ports: Mapping[str, int]) -> None:
         lock = jars.read_lock()
         await self._fetch(lock)
         node = kafka.KafkaNode(
@@ -45,7 +54,6 @@ class Servers:
             await asyncio.to_thread(kafka.prepare, node)
             self.supervisor.start(kafka.program(node))
             await self.supervisor.until_ready("kafka", lambda: kafka.answers(node.bootstrap), START_SECONDS)
-        return node.bootstrap
 
     async def _fetch(self, lock: jars.JarLock) -> None:
         missing = jars.missing(lock, jars.folder_of(lock))
@@ -62,10 +70,10 @@ class Servers:
             finally:
                 stopping.now()
 
-    async def _others_kafka(self, bootstrap: str) -> str:
+    async def _others_kafka(self, bootstrap: str) -> None:
         for _ in range(OTHERS_SECONDS):
             if await kafka.answers(bootstrap):
-                return bootstrap
+                return
             await asyncio.sleep(1)
         raise ServerUnavailable(f"no Kafka answers at {bootstrap} (IHALA_KAFKA_BOOTSTRAP)")
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -112,8 +112,7 @@ class Up:
             self._supervisor.leave_nothing(folders_of(self._state))
         self._set_clock()
         write_first_admin(self._state, self._kept)
-        stack = await self._start_servers()
-        await self._start_services(stack)
+        stack = await self._start_programs()
         await self._provision(stack)
         write_private(self._state.endpoints_file, self._endpoints(stack))
         return stack
@@ -142,20 +141,27 @@ class Up:
             test_clock.set_clock(self._state.clock_file, self._start_of_clock)
         self._options = replace(self._options, test_clock=self._state.clock_file.exists())
 
-    async def _start_servers(self) -> Stack:
+    async def _start_programs(self) -> Stack:
+        """A system that has lived has its topics, so its services need not wait for Kafka to start."""
         self._announce(Phase.STARTING, "Kafka and PostgreSQL")
         ports = choose_ports(port_names(self._options.copies), self._state.ports())
         self._state.keep_ports(ports)
         servers = Servers(self._state, self._options, self._supervisor, self._console)
         async with asyncio.TaskGroup() as group:
-            bootstrap = group.create_task(servers.kafka(ports))
-            dsns = group.create_task(servers.postgres(ports, self._kept))
-        return Stack(self._state, self._options, ports, bootstrap.result(), dsns.result())
+            topics = group.create_task(self._kafka_with_topics(servers, ports))
+            dsns = await servers.postgres(ports, self._kept)
+            if not self._kept.directory_loaded:
+                await topics
+            stack = Stack(self._state, self._options, ports, servers.bootstrap(ports), dsns)
+            await self._start_services(stack)
+        return stack
+
+    async def _kafka_with_topics(self, servers: Servers, ports: Mapping[str, int]) -> None:
+        await servers.kafka(ports)
+        with self._console.step("topics"):
+            await make_topics(servers.bootstrap(ports), FIXED_TOPICS)
 
     async def _start_services(self, stack: Stack) -> None:
-        self._announce(Phase.STARTING, "services")
-        with self._console.step("topics"):
-            await make_topics(stack.kafka_bootstrap, FIXED_TOPICS)
         with self._console.step("services"):
             for program in stack.programs():
                 self._supervisor.start(program)
