@@ -52,6 +52,7 @@ class PostgresUnit:
         self._scene = Scene(environment.clock.now(), directory, environment.calendar, places)
         self._cases: dict[UUID, CaseFile] = {}
         self._referrals: dict[UUID, Referral] = {}
+        self._loaded: set[UUID] = set()
         self._new_cases: list[NewCase] = []
         self._new_consents: dict[UUID, Consent] = {}
         self._erased: list[UUID] = []
@@ -124,6 +125,7 @@ class PostgresUnit:
         attempts = await read_attempts(connection, [row["referral_id"] for row in rows])
         for row in rows:
             referral_id = row["referral_id"]
+            self._loaded.add(referral_id)
             case = self._cases[row["case_id"]]
             self._referrals[referral_id] = referral_of(row, case, attempts.get(referral_id, []))
 
@@ -136,7 +138,7 @@ class PostgresUnit:
             await put_consent(connection, case_id, consent)
         if self._changed:
             await put_referrals(connection, self._changed.values())
-            await set_timers(connection, self._changed.values(), self._world.calendar)
+            await set_timers(connection, self._changed.values(), self._loaded, self._world.calendar)
         for case_id in sorted(self._erased):
             await blank_case(connection, case_id)
         await write_places(connection, self._places)

@@ -1,6 +1,6 @@
 """When to look at a referral again.  One row per referral and kind; which ones, the referral itself says."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -20,28 +20,32 @@ class DueTimer(NamedTuple):
     kind: Clock
 
 
-async def set_timers(connection: asyncpg.Connection, referrals: Collection[Referral], calendar: Calendar) -> None:
-    """Replace the timers of these referrals by those their state asks for."""
+async def set_timers(
+    connection: asyncpg.Connection, referrals: Collection[Referral], known: Container[UUID], calendar: Calendar
+) -> None:
+    """Replace the timers of these referrals by those their state asks for.  known: those that may have some."""
     wanted = [
         (referral.referral_id, kind, due_at)
         for referral in sorted(referrals, key=lambda each: each.referral_id)
         for kind, due_at in sorted(referral.timers(calendar).items())
     ]
-    ids = sorted({referral.referral_id for referral in referrals})
     columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], []]
-    await connection.execute(
-        "DELETE FROM timer WHERE aggregate_id = ANY($1::uuid[])"
-        " AND (aggregate_id, kind) NOT IN (SELECT * FROM unnest($2::uuid[], $3::text[]))",
-        ids,
-        *columns[:2],
-    )
-    await connection.execute(
-        "INSERT INTO timer (aggregate_id, kind, due_at)"
-        " SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])"
-        " ON CONFLICT (aggregate_id, kind) DO UPDATE SET due_at = EXCLUDED.due_at"
-        " WHERE timer.due_at <> EXCLUDED.due_at",
-        *columns,
-    )
+    old = sorted(referral.referral_id for referral in referrals if referral.referral_id in known)
+    if old:
+        await connection.execute(
+            "DELETE FROM timer WHERE aggregate_id = ANY($1::uuid[])"
+            " AND (aggregate_id, kind) NOT IN (SELECT * FROM unnest($2::uuid[], $3::text[]))",
+            old,
+            *columns[:2],
+        )
+    if wanted:
+        await connection.execute(
+            "INSERT INTO timer (aggregate_id, kind, due_at)"
+            " SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])"
+            " ON CONFLICT (aggregate_id, kind) DO UPDATE SET due_at = EXCLUDED.due_at"
+            " WHERE timer.due_at <> EXCLUDED.due_at",
+            *columns,
+        )
 
 
 async def due_timers(connection: asyncpg.Connection, now: datetime) -> list[DueTimer]:

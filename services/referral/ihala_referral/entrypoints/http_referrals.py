@@ -1,5 +1,6 @@
 """Referrals over HTTP: reading them, and every move.  A move is one transaction with its Idempotency-Key."""
 
+import sys
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -145,7 +146,7 @@ def _add_route(door: MoveDoor) -> None:
     router.post(
         f"/{{referral_id}}/{door.name}",
         name=door.name,
-        summary=f"{(door.use_case.__doc__ or door.name).rstrip('.')} ({roles})",
+        description=f"{sys.modules[door.use_case.__module__].__doc__} Roles: {roles}.",
         openapi_extra=body_of(door.model),
     )(called)
 
