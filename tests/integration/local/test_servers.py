@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from ihala_local import postgres
 from ihala_local.embedded import embedded_postgres
-from ihala_local.servers import dsn_of
+from ihala_local.postgres import dsn_of
 
 PASSWORDS = {"intake": "first", "referral": "second"}
 
