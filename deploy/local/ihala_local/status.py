@@ -23,7 +23,7 @@ from ihala_local.state import State
 
 TIMEOUT = aiohttp.ClientTimeout(total=3)
 BROKER_SECONDS = 8
-UNRESOLVED = {"parked", "dead"}
+UNRESOLVED = {"waiting", "dead"}
 
 Place = tuple[str, str, int]
 """Group, topic, partition."""

@@ -42,7 +42,7 @@ def test_the_oldest_event_of_a_service_is_the_oldest_of_its_copies() -> None:
 def test_copies_that_see_the_same_parked_records_count_them_once() -> None:
     figures = Figures()
 
-    figures.add("referral", [parked("parked", 2), parked("dead", 1)])
-    figures.add("referral", [parked("parked", 2), parked("dead", 1)])
+    figures.add("referral", [parked("waiting", 2), parked("dead", 1)])
+    figures.add("referral", [parked("waiting", 2), parked("dead", 1)])
 
-    assert figures.parked == {("referral.router", "parked"): 2, ("referral.router", "dead"): 1}
+    assert figures.parked == {("referral.router", "waiting"): 2, ("referral.router", "dead"): 1}
