@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from ihala_events.access import CredentialChanged, Role
 from ihala_events.catalogue import CREDENTIAL_CHANGED
 from ihala_events.topics import FIXED_TOPICS
@@ -120,11 +120,28 @@ async def started(settings: dict[str, str], log_file: Path) -> asyncio.subproces
         )
 
 
+async def pass_over_what_other_tests_left(bootstrap: str) -> None:
+    """The topics and groups of the service are shared by the session; its database is not."""
+    for topic, group in (
+        ("referral.lifecycle.v1", "notification.dispatch"),
+        ("directory.partner.v1", "notification.partners"),
+    ):
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(topic, number) for number in range(8)]
+            consumer.assign(partitions)
+            await consumer.commit(await consumer.end_offsets(partitions))
+        finally:
+            await consumer.stop()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service(
     new_database: NewDatabase, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RunningService]:
     await make_topics(kafka_bootstrap, FIXED_TOPICS)
+    await pass_over_what_other_tests_left(kafka_bootstrap)
     folder = tmp_path_factory.mktemp("notification")
     port, log_file, secrets_file = a_free_port(), folder / "log", folder / "secrets.json"
     secrets_file.write_text("{}")
