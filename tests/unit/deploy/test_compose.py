@@ -14,7 +14,7 @@ from ihala_local.stack import SANDBOX_PARTNER, SERVICES, TRACES, Options, Stack,
 from ihala_local.state import DATABASES, State
 from support.containers import KAFKA_IMAGE, POSTGRES_IMAGE
 
-LAYERS = ("observability.yml", "production.yml")
+LAYERS = ("kafka-parties.yml", "observability.yml", "production.yml")
 ONCE = ("secrets", "databases", "topics", "setup")
 OF_THIS_MACHINE_ALONE = {"HOME", "PATH", "PYTHONTZPATH", "PYTHONUNBUFFERED", "IHALA_HTTP_HOST", "IHALA_HTTP_PORT"}
 
