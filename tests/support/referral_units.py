@@ -12,8 +12,9 @@ from ihala_events.intake import ConsentScope, Facts, ProfileConsent, ProfileNeed
 from ihala_events.vocabulary import AgeBand, Channel, ConsentBasis, PartnerType, Sex
 from ihala_referral.adapters.case_rows import new_case
 from ihala_referral.adapters.directory_store import put_partner
-from ihala_referral.adapters.postgres_unit import Environment, open_unit
+from ihala_referral.adapters.postgres_unit import open_unit
 from ihala_referral.adapters.shipped_data import load_sample_directory
+from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
 from ihala_referral.domain.capacity import PlaceBook
 from ihala_referral.domain.case import Consent
@@ -70,6 +71,9 @@ class FakeUnit:
 
     def referrals_of(self, case_id: UUID) -> Sequence[Referral]:
         return [each for each in self.referrals.values() if each.case.case_id == case_id]
+
+    def loaded(self) -> Sequence[Referral]:
+        return list(self.referrals.values())
 
     def record(self, referral: Referral, happened: Happenings) -> None:
         self.referrals[referral.referral_id] = referral

@@ -8,9 +8,9 @@ from ihala_runtime.service import Parts, Task
 from ihala_referral.adapters.first_start import admit_first_admin, remember_rules
 from ihala_referral.adapters.idempotency import forget_answers
 from ihala_referral.adapters.party_topics import PartyTopics
-from ihala_referral.adapters.postgres_unit import Environment
 from ihala_referral.adapters.shipped_data import load_calendar, load_rules
-from ihala_referral.entrypoints import http_credentials, http_partners, http_referrals, http_routing
+from ihala_referral.adapters.snapshots import Environment
+from ihala_referral.entrypoints import http_calendar, http_credentials, http_partners, http_referrals, http_routing
 from ihala_referral.entrypoints.cases import case_consumer
 from ihala_referral.entrypoints.clockwork import Clockwork, Reconciler
 from ihala_referral.entrypoints.doors import Doors
@@ -19,6 +19,7 @@ from ihala_referral.entrypoints.receipts import receipt_consumer
 from ihala_referral.settings import ReferralSettings
 
 HERE = Path(__file__).parent
+DOORS = (http_referrals, http_routing, http_partners, http_calendar, http_credentials)
 
 
 def bootstrap(settings: ReferralSettings) -> Parts:
@@ -33,7 +34,7 @@ def bootstrap(settings: ReferralSettings) -> Parts:
         settings=settings,
         database=database,
         migrations=HERE / "migrations",
-        routers=[http_referrals.router, http_routing.router, http_partners.router, http_credentials.router],
+        routers=[module.router for module in DOORS],
         consumers=[case_consumer(environment), party_consumer(environment), receipt_consumer()],
         tasks=[Clockwork(database, environment).run, Reconciler(database).run, topics.run],
         prepare=[_first_admin(settings, database), _keep_rules(database, environment)],

@@ -374,3 +374,71 @@ async def test_a_key_that_does_not_fit_its_role_is_refused(
 
     assert status == 422
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
+# --- waiting lists and the calendar
+
+
+async def test_a_freed_place_goes_to_the_head_of_the_waiting_list(referral: Running) -> None:
+    path = "/v1/partners/ngo-soc/capacity"
+    await referral.operator.call("PUT", path, {"places": {"EDU-ADL": 0}})
+    try:
+        (first,) = await referral.routed("EDU-ADL")
+        (second,) = await referral.routed("EDU-ADL")
+        assert [(each["state"], each["waiting_position"]) for each in (first, second)] == [
+            ("waitlisted", 1),
+            ("waitlisted", 2),
+        ]
+
+        await referral.operator.call("PUT", path, {"places": {"EDU-ADL": 1}})
+
+        await wait_until(lambda: _was_offered(referral, first["referral_id"]))
+        assert not await _was_offered(referral, second["referral_id"])
+    finally:
+        await referral.operator.call("PUT", path, {"places": {"EDU-ADL": None}})
+
+
+async def _was_offered(referral: Running, referral_id: str) -> bool:
+    return "place-offered" in await referral.happened(referral_id)
+
+
+async def test_a_corrected_day_moves_open_deadlines_and_is_shown(referral: Running) -> None:
+    (made,) = await referral.routed("EDU-ENR")
+    day = made["ack_due"][:10]
+    path = f"/v1/calendar/days/{day}"
+    said = {"kind": "holiday", "name": "Fête annoncée", "reason": "announced the evening before"}
+
+    status, shown, _ = await referral.operator.call("PUT", path, said)
+    try:
+        assert (status, shown["opens"], shown["holiday"]) == (200, None, "Fête annoncée")
+        await wait_until(lambda: _moved(referral, made))
+        _, page, _ = await referral.desk.call("GET", f"/v1/calendar/days?from={day}&to={day}")
+        assert page["items"] == [shown]
+    finally:
+        assert (await referral.operator.call("DELETE", path))[0] == 204
+    await wait_until(lambda: _is_due(referral, made))
+    assert (await referral.operator.call("DELETE", path))[0] == 404
+
+
+async def _moved(referral: Running, made: dict[str, Any]) -> bool:
+    return "deadlines-changed" in await referral.happened(made["referral_id"])
+
+
+async def _is_due(referral: Running, made: dict[str, Any]) -> bool:
+    return bool((await referral.seen(made["referral_id"]))["ack_due"] == made["ack_due"])
+
+
+@pytest.mark.parametrize(
+    ("who", "body", "status"),
+    [
+        ("desk", {"kind": "holiday", "name": "x", "reason": "y"}, 403),
+        ("operator", {"kind": "sunday", "name": "x", "reason": "y"}, 422),
+        ("operator", {"kind": "holiday"}, 422),
+    ],
+)
+async def test_a_day_is_corrected_by_the_operator_in_known_words(
+    referral: Running, who: str, body: dict[str, Any], status: int
+) -> None:
+    client: Client = getattr(referral, who)
+
+    assert (await client.call("PUT", "/v1/calendar/days/2026-12-24", body))[0] == status

@@ -1,7 +1,7 @@
 """The life of a referral: every legal and illegal move, and what time does."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from ihala_events.vocabulary import (
     Urgency,
 )
 from ihala_referral.domain.attempt import CaseFile, Clock, Happening, Scene
+from ihala_referral.domain.calendar import Calendar, Correction, DayKind
 from ihala_referral.domain.capacity import PlaceBook, Published
 from ihala_referral.domain.case import Case, Consent
 from ihala_referral.domain.directory import Directory
@@ -556,3 +557,64 @@ def test_refusals_name_the_move_and_the_state() -> None:
         _play(Move.START, sent())
 
     assert (refusal.value.move, refusal.value.state) == ("start", "sent")
+
+
+def _corrected(kind: DayKind, day: date) -> Calendar:
+    return calendar().corrected({day: Correction(kind, "announced")})
+
+
+def test_a_feast_announced_late_moves_the_answer_and_never_the_contact_of_an_urgent_need() -> None:
+    referral = sent()
+    feast = Scene(
+        at("2026-11-16 12:00"), sample_directory(), _corrected(DayKind.HOLIDAY, date(2026, 11, 17)), PlaceBook()
+    )
+
+    (moved,) = referral.count_again(feast)
+
+    # Mon 6 h 15; Tue is a feast, Wed a holiday, Thu 1 h 45 → 10:15, which is also the end of the 72 hours
+    assert (referral.ack_due, referral.contact_due) == (at("2026-11-19 10:15"), at("2026-11-19 10:15"))
+    assert names([moved]) == ["deadlines-changed"]
+    assert moved.payload.model_dump()["old_ack_due"] == at("2026-11-17 10:15")
+    assert referral.count_again(feast) == []
+
+
+def test_a_holiday_that_is_none_after_all_brings_both_clocks_of_a_routine_need_forward() -> None:
+    referral, _ = a_referral(a_case("EDU-ADL"), "EDU-ADL")
+    working = Scene(
+        at("2026-11-16 12:00"), sample_directory(), _corrected(DayKind.WORKING, date(2026, 11, 18)), PlaceBook()
+    )
+
+    referral.count_again(working)
+
+    assert (referral.ack_due, referral.contact_due) == (at("2026-11-19 16:30"), at("2026-11-30 16:30"))
+
+
+def test_a_deadline_that_nobody_waits_for_stays_as_it_was() -> None:
+    feast = Scene(
+        at("2026-11-16 12:00"), sample_directory(), _corrected(DayKind.HOLIDAY, date(2026, 11, 17)), PlaceBook()
+    )
+
+    assert acknowledged().count_again(feast) == []
+    assert closed().count_again(feast) == []
+
+
+def test_a_freed_place_is_offered_to_whoever_waits_and_goes_back_when_the_offer_lapses() -> None:
+    key = (CENTRE, "HEA-MAT")
+    places = PlaceBook({key: Published(1, at("2026-11-01 08:00"))})
+    referral = waitlisted()
+
+    offered = referral.offer_freed_place(a_scene("2026-11-16 12:00", places))
+    taken = places[key]
+    again = referral.offer_freed_place(a_scene("2026-11-16 12:01", places))
+    referral.time_passed(Clock.OFFER, a_scene("2026-11-20 16:30", places))
+
+    assert (names(offered), taken, again) == (["place-offered"], 0, [])
+    assert places[key] == 1
+    assert referral.waitlisted_at == at("2026-11-20 16:30")
+
+
+def test_without_a_free_place_nothing_is_offered() -> None:
+    places = PlaceBook({(CENTRE, "HEA-MAT"): Published(0, at("2026-11-01 08:00"))})
+
+    assert waitlisted().offer_freed_place(a_scene("2026-11-16 12:00", places)) == []
+    assert sent().offer_freed_place(a_scene("2026-11-16 12:00", places)) == []

@@ -1,8 +1,4 @@
-"""The directory in PostgreSQL, and the snapshot of it that routing reads.
-
-Every transaction asks for the directory's version first, so all copies of the service route by the same records
-as soon as a change has been committed.
-"""
+"""The directory in PostgreSQL: whole records, each change with its event and a new version of the directory."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,25 +10,7 @@ from ihala_events.catalogue import PARTNER_CHANGED
 from ihala_events.directory import PartnerRecord
 from ihala_runtime.outbox import NewEvent, new_event
 
-from ihala_referral.domain.directory import Directory, partner_of
-
 SOURCE = "/ihala/referral"
-
-
-class DirectoryCache:
-    """The last snapshot this process read."""
-
-    def __init__(self) -> None:
-        self._version = -1
-        self._directory = Directory.of(())
-
-    async def current(self, connection: asyncpg.Connection) -> Directory:
-        version = await connection.fetchval("SELECT version FROM directory_version")
-        if version != self._version:
-            records = await read_partners(connection)
-            self._directory = Directory.of(partner_of(record) for record in records)
-            self._version = version
-        return self._directory
 
 
 async def read_partners(connection: asyncpg.Connection) -> list[PartnerRecord]:

@@ -6,50 +6,37 @@ they carry the trace of their cause, and are written last.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 from ihala_events.intake import RoutingProfile
 from ihala_runtime import telemetry
-from ihala_runtime.clock import Clock
 from ihala_runtime.outbox import new_event
 from ihala_runtime.postgres import Work
 
-from ihala_referral.adapters.capacity_rows import read_places, write_places
+from ihala_referral.adapters.capacity_rows import write_places
 from ihala_referral.adapters.case_rows import NewCase, blank_case, insert_cases, new_case, put_consent, read_cases
-from ihala_referral.adapters.directory_store import SOURCE, DirectoryCache
+from ihala_referral.adapters.directory_store import SOURCE
 from ihala_referral.adapters.referral_rows import lock_referrals, put_referrals, read_attempts, referral_of
+from ihala_referral.adapters.snapshots import Environment, Snapshot
 from ihala_referral.adapters.timer_rows import set_timers
 from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
-from ihala_referral.domain.calendar import Calendar
-from ihala_referral.domain.capacity import PlaceBook
 from ihala_referral.domain.case import Consent
-from ihala_referral.domain.directory import Directory
 from ihala_referral.domain.referral import Referral
 from ihala_referral.domain.routing import World
-from ihala_referral.domain.rules import RuleSet
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """What every transaction of this process shares."""
-
-    clock: Clock
-    rules: RuleSet
-    calendar: Calendar
-    directory: DirectoryCache = field(default_factory=DirectoryCache)
 
 
 class PostgresUnit:
     """caused_by: id of the event that is being handled."""
 
-    def __init__(self, work: Work, environment: Environment, directory: Directory, places: PlaceBook) -> None:
+    def __init__(self, work: Work, now: datetime, snapshot: Snapshot) -> None:
         self.work = work
         self.caused_by: str | None = None
-        self._places = places
-        self._world = World(environment.rules, directory, environment.calendar, places)
-        self._scene = Scene(environment.clock.now(), directory, environment.calendar, places)
+        self._snapshot = snapshot
+        world = snapshot.world
+        self._scene = Scene(now, world.directory, world.calendar, snapshot.places)
         self._cases: dict[UUID, CaseFile] = {}
         self._referrals: dict[UUID, Referral] = {}
         self._loaded: set[UUID] = set()
@@ -60,7 +47,7 @@ class PostgresUnit:
 
     @property
     def world(self) -> World:
-        return self._world
+        return self._snapshot.world
 
     @property
     def scene(self) -> Scene:
@@ -90,6 +77,9 @@ class PostgresUnit:
 
     def referrals_of(self, case_id: UUID) -> Sequence[Referral]:
         return [referral for referral in self._referrals.values() if referral.case.case_id == case_id]
+
+    def loaded(self) -> Sequence[Referral]:
+        return [self._referrals[referral_id] for referral_id in sorted(self._loaded)]
 
     def record(self, referral: Referral, happened: Happenings) -> None:
         if referral.journey is None:
@@ -130,18 +120,20 @@ class PostgresUnit:
             self._referrals[referral_id] = referral_of(row, case, attempts.get(referral_id, []))
 
     async def flush(self) -> None:
-        """Store what changed; the events follow when the transaction ends."""
+        """Store what changed since the last flush; the events follow when the transaction ends."""
         connection = self.work.conn
         if self._new_cases:
             await insert_cases(connection, self._new_cases)
         for case_id, consent in sorted(self._new_consents.items(), key=lambda each: each[0]):
             await put_consent(connection, case_id, consent)
         if self._changed:
-            await put_referrals(connection, self._changed.values())
-            await set_timers(connection, self._changed.values(), self._loaded, self._world.calendar)
+            await put_referrals(connection, self._changed.values(), self._snapshot.calendar_version)
+            await set_timers(connection, self._changed.values(), self._loaded, self._scene.calendar)
         for case_id in sorted(self._erased):
             await blank_case(connection, case_id)
-        await write_places(connection, self._places)
+        await write_places(connection, self._snapshot.places)
+        for stored in (self._new_cases, self._new_consents, self._changed, self._erased, self._snapshot.places.changed):
+            stored.clear()
 
 
 @asynccontextmanager
@@ -149,9 +141,7 @@ async def open_unit(
     work: Work, environment: Environment, referral_ids: Sequence[UUID] = (), case_ids: Sequence[UUID] = ()
 ) -> AsyncIterator[PostgresUnit]:
     """A unit with these referrals and cases loaded; stored when the block ends without an exception."""
-    directory = await environment.directory.current(work.conn)
-    places = await read_places(work.conn)
-    unit = PostgresUnit(work, environment, directory, places)
+    unit = PostgresUnit(work, environment.clock.now(), await environment.snapshot(work.conn))
     await unit.load(referral_ids, case_ids)
     yield unit
     await unit.flush()

@@ -44,6 +44,8 @@ REFERRAL_COLUMNS = {
     "details": "jsonb",
     "sequence": "bigint",
     "journey": "text",
+    "due_from": "timestamptz",
+    "calendar_version": "bigint",
 }
 ATTEMPT_COLUMNS = {
     "referral_id": "uuid",
@@ -57,7 +59,7 @@ ATTEMPT_COLUMNS = {
     "ack_due": "timestamptz",
     "answered_at": "timestamptz",
     "sent_sequence": "bigint",
-    "place_taken": "boolean",
+    "place_taken_at": "timestamptz",
     "reminded": "boolean",
     "deletion": "text",
     "correction": "text",
@@ -78,11 +80,11 @@ _PUT_REFERRALS = _upsert("referral", REFERRAL_COLUMNS, ["referral_id"])
 _PUT_ATTEMPTS = _upsert("attempt", ATTEMPT_COLUMNS, ["referral_id", "attempt_no"])
 
 
-async def put_referrals(connection: asyncpg.Connection, referrals: Iterable[Referral]) -> None:
-    """Insert or replace, in the order of their ids."""
+async def put_referrals(connection: asyncpg.Connection, referrals: Iterable[Referral], calendar_version: int) -> None:
+    """Insert or replace, in the order of their ids.  calendar_version: of the calendar they were counted by."""
     ordered = sorted(referrals, key=lambda each: each.referral_id)
     attempts = [(referral, attempt) for referral in ordered for attempt in referral.attempts]
-    await connection.execute(_PUT_REFERRALS, *_columns(map(_referral_row, ordered)))
+    await connection.execute(_PUT_REFERRALS, *_columns(_referral_row(each, calendar_version) for each in ordered))
     if attempts:
         await connection.execute(_PUT_ATTEMPTS, *_columns(_attempt_row(*each) for each in attempts))
 
@@ -91,7 +93,7 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _referral_row(referral: Referral) -> tuple[Any, ...]:
+def _referral_row(referral: Referral, calendar_version: int) -> tuple[Any, ...]:
     current = referral.current
     return (
         referral.referral_id,
@@ -121,6 +123,8 @@ def _referral_row(referral: Referral) -> tuple[Any, ...]:
         _details(referral),
         referral.sequence,
         referral.journey,
+        referral.due_from or referral.received_at,
+        calendar_version,
     )
 
 
@@ -157,7 +161,7 @@ def _attempt_row(referral: Referral, attempt: Attempt) -> tuple[Any, ...]:
         attempt.ack_due,
         attempt.answered_at,
         attempt.sent_sequence,
-        attempt.place_taken,
+        attempt.place_taken_at,
         attempt.reminded,
         attempt.deletion,
         attempt.correction,
@@ -204,7 +208,7 @@ def _attempt(row: asyncpg.Record) -> Attempt:
         state=AttemptState(row["state"]),
         reason_code=row["reason_code"],
         answered_at=row["answered_at"],
-        place_taken=row["place_taken"],
+        place_taken_at=row["place_taken_at"],
         reminded=row["reminded"],
         deletion=row["deletion"],
         correction=row["correction"],
@@ -245,6 +249,7 @@ def referral_of(row: asyncpg.Record, case: CaseFile, attempts: list[Attempt]) ->
         sent_at=row["sent_at"],
         contacted_at=row["contacted_at"],
         outcome_code=Outcome(row["outcome_code"]) if row["outcome_code"] else None,
+        due_from=row["due_from"],
         waitlisted_at=row["waitlisted_at"],
         offer_lapses_at=row["offer_lapses_at"],
         alerts=frozenset(details["alerts"]),

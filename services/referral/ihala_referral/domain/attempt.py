@@ -43,7 +43,7 @@ class Scene:
 
 @dataclass(slots=True)
 class Attempt:
-    """One agency asked.  serves: the need it is asked for.  place_taken: counted against its published places.
+    """One agency asked.  serves: the need it is asked for.  place_taken_at: when one of its published places was.
     tried: its delivery was at least tried.  sent_sequence: of the event that told it."""
 
     attempt_no: int
@@ -56,7 +56,7 @@ class Attempt:
     state: AttemptState = AttemptState.OFFERED
     reason_code: str | None = None
     answered_at: datetime | None = None
-    place_taken: bool = False
+    place_taken_at: datetime | None = None
     reminded: bool = False
     deletion: str | None = None
     correction: str | None = None

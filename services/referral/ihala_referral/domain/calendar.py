@@ -7,8 +7,9 @@ about Morocco's Ramadan.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
 from typing import Any
 
 ONE_DAY = timedelta(days=1)
@@ -47,6 +48,22 @@ class Ramadan:
     last: date
 
 
+class DayKind(StrEnum):
+    """What a day is after all: closed, open at the usual hours, or open at those of Ramadan."""
+
+    HOLIDAY = "holiday"
+    WORKING = "working"
+    RAMADAN = "ramadan"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What an operator says of one day."""
+
+    kind: DayKind
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class CalendarData:
     """What a deployer edits.  week: weekday (Monday 0) -> hours, a missing day is closed."""
@@ -58,6 +75,7 @@ class CalendarData:
     ramadans: tuple[Ramadan, ...]
     holidays: Mapping[date, str]
     yearly_holidays: Mapping[tuple[int, int], str]
+    corrections: Mapping[date, Correction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,10 @@ class Calendar:
     def local_date(self, instant: datetime) -> date:
         return instant.astimezone(self.zone).date()
 
+    def corrected(self, corrections: Mapping[date, Correction]) -> "Calendar":
+        """The same calendar with these days as the operator says."""
+        return Calendar(replace(self.data, corrections=dict(corrections)), self.zone)
+
     def hours_on(self, day: date) -> Hours | None:
         """Opening hours of a local day, None when it is closed."""
         usual = self.data.week.get(day.weekday())
@@ -80,6 +102,9 @@ class Calendar:
 
     def holiday_on(self, day: date) -> str | None:
         """Name of the holiday, None on other days."""
+        correction = self.data.corrections.get(day)
+        if correction is not None:
+            return correction.name if correction.kind is DayKind.HOLIDAY else None
         return self.data.holidays.get(day) or self.data.yearly_holidays.get((day.month, day.day))
 
     def open_span(self, day: date) -> OpenSpan | None:
@@ -155,6 +180,9 @@ class Calendar:
         return datetime.combine(day, at, tzinfo=self.zone).astimezone(UTC)
 
     def _in_ramadan(self, day: date) -> bool:
+        correction = self.data.corrections.get(day)
+        if correction is not None:
+            return correction.kind is DayKind.RAMADAN
         return any(ramadan.first <= day <= ramadan.last for ramadan in self.data.ramadans)
 
 

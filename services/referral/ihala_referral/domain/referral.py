@@ -26,7 +26,14 @@ from ihala_events.vocabulary import (
 from ihala_referral.domain.attempt import Alert, Attempt, CaseFile, Clock, Happening, Happenings, Scene
 from ihala_referral.domain.calendar import Calendar
 from ihala_referral.domain.choice import Choice, Gap, Why, choose, failures_of
-from ihala_referral.domain.deadlines import DUPLICATE_HOLD, attempt_ack_due, offer_lapses_at, reminder_at
+from ihala_referral.domain.deadlines import (
+    DUPLICATE_HOLD,
+    FROM_RECEIPT,
+    attempt_ack_due,
+    deadlines_of,
+    offer_lapses_at,
+    reminder_at,
+)
 from ihala_referral.domain.directory import Link
 from ihala_referral.domain.errors import (
     AttemptEnded,
@@ -44,12 +51,14 @@ SYSTEM = "system"
 SAME_PERSON = "DUPLICATE"
 CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
 ERASED = "ERASED"
+CALENDAR_CHANGED = "CALENDAR_CHANGED"
 
 
 @dataclass(slots=True)
 class Referral:
     """ack_due: of the current attempt; while proposed, the time by which a human must have acted.
-    alerts: those already given.  last_move: what a repetition is compared with."""
+    due_from: the instant from which it counts.  alerts: those already given.
+    last_move: what a repetition is compared with."""
 
     referral_id: UUID
     case: CaseFile
@@ -74,6 +83,7 @@ class Referral:
     sent_at: datetime | None = None
     contacted_at: datetime | None = None
     outcome_code: Outcome | None = None
+    due_from: datetime | None = None
     waitlisted_at: datetime | None = None
     offer_lapses_at: datetime | None = None
     alerts: frozenset[str] = frozenset()
@@ -114,6 +124,7 @@ class Referral:
         return referral, referral._begin(routed, scene)
 
     def _begin(self, routed: Routed, scene: Scene) -> Happenings:
+        self.due_from = self._counts_from(scene.now)
         happened = [self._event(catalogue.PROPOSED, scene.now)]
         if routed.gap is not None:
             happened.append(self._event(catalogue.GAP_RECORDED, scene.now, reason=routed.gap))
@@ -163,6 +174,7 @@ class Referral:
                 self.state = ReferralState.ACKNOWLEDGED
             happened.append(self._acknowledged(attempt, actor, scene.now))
         attempt.state = AttemptState.ACCEPTED
+        self._take_place(attempt, scene)
         self.state, self.offer_lapses_at = target, None
         return [*happened, self._event(catalogue.ACCEPTED, scene.now, actor)]
 
@@ -194,8 +206,19 @@ class Referral:
         self._remember(Move.OFFER, partner_id)
         if attempt.is_unanswered:
             attempt.state, attempt.answered_at = AttemptState.ACKNOWLEDGED, scene.now
+        self._take_place(attempt, scene)
         self.offer_lapses_at = offer_lapses_at(scene.now, scene.calendar)
         return [self._event(catalogue.PLACE_OFFERED, scene.now, actor)]
+
+    def offer_freed_place(self, scene: Scene) -> Happenings:
+        """A place that the agency counts became free, and this person is the next in line."""
+        attempt = self.holder
+        if attempt is None or self.state is not ReferralState.WAITLISTED or self.offer_lapses_at is not None:
+            return []
+        if not self._take_place(attempt, scene):
+            return []
+        self.offer_lapses_at = offer_lapses_at(scene.now, scene.calendar)
+        return [self._event(catalogue.PLACE_OFFERED, scene.now)]
 
     def contacted(self, partner_id: str, actor: str, scene: Scene) -> Happenings:
         """The agency spoke with the person; only the first time counts."""
@@ -389,6 +412,7 @@ class Referral:
 
     def _extend(self, attempt: Attempt, scene: Scene) -> None:
         """Another whole window, from now."""
+        self.due_from = scene.now
         attempt.ack_due = self.ack_due = attempt_ack_due(
             self.urgency, scene.now, scene.now, self.contact_due, self.hard_deadline, scene.calendar
         )
@@ -403,6 +427,8 @@ class Referral:
     def _offer_lapsed(self, scene: Scene) -> Happenings:
         """The place goes to the next in line; this person keeps waiting, behind it."""
         self.offer_lapses_at, self.waitlisted_at = None, scene.now
+        if self.current is not None:
+            self._give_place_back(self.current, scene)
         return [self._event(catalogue.ESCALATED, scene.now, reason=Alert.OFFER_LAPSED)]
 
     def _alert(self, alert: Alert, scene: Scene, *, missed: bool = False) -> Happenings:
@@ -416,6 +442,28 @@ class Referral:
             self._event(catalogue.DEADLINE_MISSED, scene.now, reason=alert),
             self._event(catalogue.ESCALATED, scene.now, reason=alert),
         ]
+
+    def count_again(self, scene: Scene) -> Happenings:
+        """The calendar changed: deadlines that are still ahead move; the event keeps the old ones."""
+        ack_due, contact_due = self._counted(scene.calendar)
+        if (ack_due, contact_due) == (self.ack_due, self.contact_due):
+            return []
+        old: dict[str, Any] = {"old_ack_due": self.ack_due, "old_contact_due": self.contact_due}
+        self.ack_due, self.contact_due = ack_due, contact_due
+        if self.current is not None and self.current.is_unanswered:
+            self.current.ack_due = ack_due
+        return [self._event(catalogue.DEADLINES_CHANGED, scene.now, reason=CALENDAR_CHANGED, **old)]
+
+    def _counted(self, calendar: Calendar) -> tuple[datetime, datetime]:
+        """Both deadlines by this calendar; one that nobody waits for any more stays as it was."""
+        ack_due, contact_due = self.ack_due, self.contact_due
+        clocks = self.timers(calendar)
+        if Clock.CONTACT_DUE in clocks:
+            contact_due = deadlines_of(self.urgency, self.received_at, self.hard_deadline, calendar).contact_due
+        if Clock.ACK_DUE in clocks and self.due_from is not None:
+            begins = self.due_from
+            ack_due = attempt_ack_due(self.urgency, begins, begins, contact_due, self.hard_deadline, calendar)
+        return ack_due, contact_due
 
     # --- reading
 
@@ -499,6 +547,7 @@ class Referral:
     def _hold_for_consent(self, reason: str | None, scene: Scene) -> Happenings:
         self.state, self.hold_reason = ReferralState.PROPOSED, HoldReason.CONSENT
         self.alerts -= {Alert.ACK_DUE}
+        self.due_from = self._counts_from(scene.now)
         self.ack_due = self._due(scene)
         return [self._event(catalogue.CONSENT_NEEDED, scene.now, reason=reason)]
 
@@ -537,14 +586,19 @@ class Referral:
             serves=link.serves,
             sent_at=scene.now,
             ack_due=self._due(scene),
-            place_taken=scene.places.take(link),
         )
+        self._take_place(attempt, scene)
         self.attempts.append(attempt)
+        self.due_from = self._counts_from(scene.now)
         self.sent_at, self.ack_due = attempt.sent_at, attempt.ack_due
         self.hold_reason = self.offer_lapses_at = None
         if self.state is not ReferralState.OUT_OF_AREA:
             self.state = ReferralState.SENT
         return attempt
+
+    def _counts_from(self, now: datetime) -> datetime:
+        """The instant from which an answer asked for now is due."""
+        return self.received_at if now - self.received_at <= FROM_RECEIPT else now
 
     def _due(self, scene: Scene) -> datetime:
         """When whoever is asked now must have answered."""
@@ -563,9 +617,19 @@ class Referral:
         attempt.state, attempt.reason_code = state, reason
         if state is AttemptState.DECLINED:
             attempt.answered_at = attempt.answered_at or scene.now
-        if attempt.place_taken:
-            attempt.place_taken = False
-            scene.places.give_back(attempt.link, attempt.sent_at)
+        self._give_place_back(attempt, scene)
+
+    def _take_place(self, attempt: Attempt, scene: Scene) -> bool:
+        """Count one of the agency's published places, once; False where none is counted or free."""
+        if attempt.place_taken_at is None and scene.places.take(attempt.link):
+            attempt.place_taken_at = scene.now
+            return True
+        return False
+
+    def _give_place_back(self, attempt: Attempt, scene: Scene) -> None:
+        if attempt.place_taken_at is not None:
+            scene.places.give_back(attempt.link, attempt.place_taken_at)
+            attempt.place_taken_at = None
 
     def _closed(self, outcome: Outcome, actor: str, now: datetime) -> Happenings:
         self.outcome_code = outcome

@@ -36,8 +36,8 @@ def may_see(viewer: Viewer, referral: Referral) -> bool:
             return role in EVERY_DESK
 
 
-def shown(referral: Referral, viewer: Viewer, trace_id: str | None) -> dict[str, Any]:
-    """The referral in the words of the contract."""
+def shown(referral: Referral, viewer: Viewer, trace_id: str | None, waiting_position: int | None) -> dict[str, Any]:
+    """The referral in the words of the contract.  waiting_position: in the agency's list, from 1."""
     attempts = [each for each in referral.attempts if viewer.role is not Role.AGENCY or _is_own(each, viewer)]
     current = referral.current
     addressed = current if current is not None and current in attempts else None
@@ -67,6 +67,7 @@ def shown(referral: Referral, viewer: Viewer, trace_id: str | None) -> dict[str,
         "hard_deadline": referral.hard_deadline.isoformat() if referral.hard_deadline else None,
         "contacted_at": rfc3339(referral.contacted_at) if referral.contacted_at else None,
         "outcome_code": referral.outcome_code,
+        "waiting_position": waiting_position,
         "trace_id": trace_id,
     }
 

@@ -23,7 +23,8 @@ from ihala_runtime.failures import TemporaryFailure
 from ihala_runtime.postgres import Work
 from ihala_runtime.received import Received
 
-from ihala_referral.adapters.postgres_unit import Environment, PostgresUnit, open_unit
+from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
+from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.errors import NoCoordinationCell
 from ihala_referral.handlers.apply_consent import apply_consent
 from ihala_referral.handlers.correct_case import correct_case

@@ -5,6 +5,7 @@ A timer is one transaction: the referral is locked first, then the timer is take
 
 import asyncio
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from ihala_runtime import telemetry
 from ihala_runtime.failures import is_infrastructure
@@ -13,10 +14,15 @@ from ihala_runtime.postgres import Database
 from opentelemetry.trace import SpanKind
 
 from ihala_referral.adapters import measures
-from ihala_referral.adapters.postgres_unit import Environment, open_unit
+from ihala_referral.adapters.calendar_rows import counted_by_an_older_calendar
+from ihala_referral.adapters.postgres_unit import open_unit
 from ihala_referral.adapters.receipt_rows import send_lost_again
+from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.adapters.timer_rows import DueTimer, due_timers, oldest_due, postpone_timer, take_timer
+from ihala_referral.adapters.waiting_rows import next_in_line
 from ihala_referral.handlers.answer_clock import answer_clock
+from ihala_referral.handlers.correct_calendar import count_again
+from ihala_referral.handlers.offer_freed_place import offer_freed_place
 
 LOOK_AGAIN_SECONDS = 0.25
 RECONCILE_EVERY_SECONDS = 10.0
@@ -36,7 +42,7 @@ class Clockwork:
         """Until cancelled."""
         while True:
             try:
-                answered = await self.answer_due()
+                answered = await self.answer_due() + await self.offer_freed() + await self.count_again()
             except Exception as error:
                 if not is_infrastructure(error):
                     raise
@@ -51,6 +57,29 @@ class Clockwork:
             due = await due_timers(connection, now)
             measures.TIMERS_OVERDUE_SECONDS.set(_overdue(await oldest_due(connection, now), now))
         return sum([await self._answer_or_log(timer, now) for timer in due])
+
+    async def offer_freed(self) -> int:
+        """How many free places were offered to the head of a waiting list."""
+        async with self._database.connection() as connection:
+            heads = await next_in_line(connection)
+        return sum([await self._offer(referral_id) for referral_id in heads])
+
+    async def _offer(self, referral_id: UUID) -> bool:
+        async with self._database.transaction() as work, open_unit(work, self._environment, [referral_id]) as unit:
+            referral = unit.referral(referral_id)
+            if referral is None:
+                return False
+            with telemetry.continued("offer place", SpanKind.INTERNAL, began=referral.journey):
+                return bool(offer_freed_place(referral, unit))
+
+    async def count_again(self) -> int:
+        """How many referrals were counted by an older calendar."""
+        async with self._database.connection() as connection:
+            older = await counted_by_an_older_calendar(connection)
+        if older:
+            async with self._database.transaction() as work, open_unit(work, self._environment, older) as unit:
+                count_again(unit)
+        return len(older)
 
     async def _answer_or_log(self, timer: DueTimer, now: datetime) -> bool:
         try:

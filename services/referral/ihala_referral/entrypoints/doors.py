@@ -12,7 +12,8 @@ from ihala_runtime.failures import DependencyDown
 from ihala_runtime.postgres import Database
 from ihala_runtime.problem import FieldError, Problem
 
-from ihala_referral.adapters.postgres_unit import Environment, PostgresUnit, open_unit
+from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
+from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.visibility import Viewer
 
 T = TypeVar("T")

@@ -69,7 +69,8 @@ async def put(request: Request, partner_id: str, _principal: Operator) -> dict[s
         raise Problem.invalid(problems)
     async with doors.database.transaction() as work:
         await lock_directory(work.conn)
-        if second_cell(record, await doors.environment.directory.current(work.conn)):
+        snapshot = await doors.environment.snapshot(work.conn)
+        if second_cell(record, snapshot.world.directory):
             raise Problem.conflict("second-coordination-cell", "There is exactly one PT-COORD.")
         stored = await replace_record(work, record, doors.environment.clock.now())
         work.after_commit.append(doors.parties_changed.set)

@@ -1,8 +1,10 @@
 """Referrals over HTTP: reading them, and every move.  A move is one transaction with its Idempotency-Key."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
+import asyncpg
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 from ihala_events.vocabulary import ReferralState
@@ -15,6 +17,7 @@ from opentelemetry.trace import SpanKind
 from ihala_referral.adapters.idempotency import Answer, Call, KeyReused, earlier_answer, fingerprint_of, keep_answer
 from ihala_referral.adapters.postgres_unit import PostgresUnit
 from ihala_referral.adapters.referral_queries import Filter, list_referrals, read, timeline
+from ihala_referral.adapters.waiting_rows import positions
 from ihala_referral.domain.errors import MoveRefused
 from ihala_referral.domain.referral import Referral
 from ihala_referral.domain.visibility import Viewer, may_see, shown
@@ -53,15 +56,17 @@ async def listed(
     wanted = Filter(state, partner_id, case_ref, overdue_at, cursor_id(cursor), limit + 1)
     async with doors.database.connection() as connection:
         found = await list_referrals(connection, wanted, viewer)
-    page = found[:limit]
-    more = str(page[-1].referral_id) if len(found) > limit else None
-    return {"items": [_shown(each, viewer) for each in page], "next_cursor": more}
+        page = found[:limit]
+        items = await _shown(connection, page, viewer)
+    return {"items": items, "next_cursor": items[-1]["referral_id"] if len(found) > limit else None}
 
 
 @router.get("/{referral_id}")
 async def one(request: Request, referral_id: str, principal: Reader) -> dict[str, Any]:
     viewer = viewer_of(principal)
-    return _shown(await _seen(request, referral_id, viewer), viewer)
+    referral = await _seen(request, referral_id, viewer)
+    async with doors_of(request).database.connection() as connection:
+        return (await _shown(connection, [referral], viewer))[0]
 
 
 @router.get("/{referral_id}/timeline")
@@ -85,8 +90,12 @@ async def _seen(request: Request, referral_id: str, viewer: Viewer) -> Referral:
     return found[0]
 
 
-def _shown(referral: Referral, viewer: Viewer) -> dict[str, Any]:
-    return shown(referral, viewer, telemetry.trace_id_of(referral.journey))
+async def _shown(connection: asyncpg.Connection, referrals: Sequence[Referral], viewer: Viewer) -> list[dict[str, Any]]:
+    waiting = [each.referral_id for each in referrals if each.state is ReferralState.WAITLISTED]
+    position = await positions(connection, waiting)
+    return [
+        shown(each, viewer, telemetry.trace_id_of(each.journey), position.get(each.referral_id)) for each in referrals
+    ]
 
 
 async def move(
@@ -108,7 +117,8 @@ async def move(
         if given is not None:
             return given, True
         _apply(door, unit, referral, principal, body)
-        answer = Answer(200, _shown(referral, viewer))
+        await unit.flush()  # so that the position in a waiting list is counted with this move
+        answer = Answer(200, (await _shown(unit.work.conn, [referral], viewer))[0])
         await keep_answer(unit.work.conn, call, answer)
         return answer, False
 

@@ -10,7 +10,6 @@ from ihala_runtime.http import body_of
 from ihala_runtime.problem import Problem, parse_body
 from pydantic import AwareDatetime, TypeAdapter
 
-from ihala_referral.adapters.capacity_rows import read_places
 from ihala_referral.domain.errors import NoCoordinationCell
 from ihala_referral.domain.routing import World
 from ihala_referral.domain.rules import RuleSet
@@ -32,10 +31,8 @@ async def explain(
     intake = parse_body(_INTAKE, await request.body())
     doors = doors_of(request)
     async with doors.database.connection() as connection:
-        directory = await doors.environment.directory.current(connection)
-        places = await read_places(connection)
-    world = World(doors.environment.rules, directory, doors.environment.calendar, places)
-    return _explained(intake, at, world)
+        snapshot = await doors.environment.snapshot(connection)
+    return _explained(intake, at, snapshot.world)
 
 
 def _explained(intake: IntakeRequest, at: datetime | None, world: World) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from pydantic import TypeAdapter
 
 from ihala_referral.adapters.directory_store import SOURCE
 from ihala_referral.adapters.partner_writes import change_capacity
-from ihala_referral.adapters.postgres_unit import Environment, PostgresUnit, open_unit
+from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
+from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.errors import MoveRefused
 from ihala_referral.domain.referral import Referral
 from ihala_referral.entrypoints.moves import MOVE_DOORS, MoveDoor

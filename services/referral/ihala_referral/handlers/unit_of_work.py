@@ -40,6 +40,10 @@ class UnitOfWork(Protocol):
 
     def referrals_of(self, case_id: UUID) -> Sequence[Referral]: ...
 
+    def loaded(self) -> Sequence[Referral]:
+        """Every referral that this transaction has locked."""
+        ...
+
     def record(self, referral: Referral, happened: Happenings) -> None:
         """Store the referral as it is now, with what happened."""
         ...
