@@ -85,6 +85,7 @@ class Stack:
         return (
             base_environment()
             | {
+                "IHALA_INSTANCE": name,
                 "IHALA_HTTP_HOST": LOOPBACK,
                 "IHALA_HTTP_PORT": str(self.ports[name]),
                 "IHALA_KAFKA_BOOTSTRAP": self.kafka_bootstrap,

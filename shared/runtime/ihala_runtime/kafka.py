@@ -25,6 +25,9 @@ LAG_EVERY_SECONDS = 2.0
 LOOK_AGAIN_MS = 500
 A_DAY_MS = 86_400_000  # nothing polls while a handler waits out a dependency
 IN_HAND_SECONDS = 8.0
+# A copy that is starved of CPU for some seconds is not gone. One that was killed and comes back under its name
+# takes its place at once, without waiting for this.
+SESSION_MS = 20_000
 
 _log = logger(__name__)
 
@@ -42,7 +45,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._idle.set()
         self._stopping = False
 
-    def attach(self, broker: KafkaBroker) -> None:
+    def attach(self, broker: KafkaBroker, instance: str | None) -> None:
         consumer = self.runner.consumer
         self._subscriber = broker.subscriber(
             *consumer.topics,
@@ -51,6 +54,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             batch=True,
             auto_offset_reset="earliest",
             max_poll_interval_ms=A_DAY_MS,
+            session_timeout_ms=SESSION_MS,
+            group_instance_id=instance and f"{consumer.name}-{instance}",
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
             listener=self,
@@ -166,7 +171,10 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 class Consumers:
     """All subscriptions of a service. Kafka may be down at the start: they join when it is there."""
 
-    def __init__(self, bootstrap: str, client_id: str, runners: Sequence[ConsumerRunner]) -> None:
+    def __init__(
+        self, bootstrap: str, client_id: str, runners: Sequence[ConsumerRunner], instance: str | None = None
+    ) -> None:
+        """instance: the name of this copy, stable over restarts and unique, if there is one."""
         self.subscriptions = [Subscription(runner) for runner in runners]
         self._broker = KafkaBroker(
             bootstrap,
@@ -180,7 +188,7 @@ class Consumers:
             logger=None,
         )
         for subscription in self.subscriptions:
-            subscription.attach(self._broker)
+            subscription.attach(self._broker, instance)
 
     async def is_behind(self, name: str) -> bool:
         """Whether the consumer of that name has records still to handle."""

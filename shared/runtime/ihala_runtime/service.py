@@ -71,7 +71,7 @@ def build_app(parts: Parts) -> FastAPI:
     credentials = Credentials(parts.database)
     wanted = [*parts.consumers, credential_consumer(parts.name)]
     runners = [ConsumerRunner(consumer, parts.database) for consumer in wanted]
-    consumers = Consumers(parts.settings.kafka_bootstrap, f"ihala-{parts.name}", runners)
+    consumers = Consumers(parts.settings.kafka_bootstrap, f"ihala-{parts.name}", runners, parts.settings.instance)
     relay = OutboxRelay(
         parts.database, lambda: kafka_producer(parts.settings.kafka_bootstrap, f"ihala-{parts.name}-relay")
     )

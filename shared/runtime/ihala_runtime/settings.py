@@ -16,7 +16,10 @@ class Mode(StrEnum):
 
 
 class ServiceSettings(BaseSettings):
-    """``mode`` synthetic: for invented data only. ``clock_file``: a test clock, refused in production."""
+    """``mode`` synthetic: for invented data only. ``clock_file``: a test clock, refused in production.
+
+    ``instance``: a name for this copy that stays over restarts, unique among the copies.
+    """
 
     model_config = SettingsConfigDict(env_prefix="IHALA_", extra="ignore", hide_input_in_errors=True)
 
@@ -28,6 +31,7 @@ class ServiceSettings(BaseSettings):
     cndp_auth_ref: str | None = None
     clock_file: Path | None = None
     log_level: str = "INFO"
+    instance: str | None = None
     intake_url: str = "http://127.0.0.1:8001"
     referral_url: str = "http://127.0.0.1:8002"
     notification_url: str = "http://127.0.0.1:8003"
