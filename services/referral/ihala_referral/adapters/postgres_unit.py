@@ -102,8 +102,10 @@ class PostgresUnit:
 
     async def load(self, referral_ids: Sequence[UUID], case_ids: Sequence[UUID]) -> None:
         """Lock and read these referrals, and all of these cases."""
+        if not referral_ids and not case_ids:
+            return
         connection = self.work.conn
-        rows = await lock_referrals(connection, referral_ids, case_ids) if referral_ids or case_ids else []
+        rows = await lock_referrals(connection, referral_ids, case_ids)
         wanted = sorted({*case_ids, *(row["case_id"] for row in rows)} - self._cases.keys())
         if wanted:
             self._cases |= await read_cases(connection, wanted)
@@ -141,7 +143,8 @@ async def open_unit(
     work: Work, environment: Environment, referral_ids: Sequence[UUID] = (), case_ids: Sequence[UUID] = ()
 ) -> AsyncIterator[PostgresUnit]:
     """A unit with these referrals and cases loaded; stored when the block ends without an exception."""
-    unit = PostgresUnit(work, environment.clock.now(), await environment.snapshot(work.conn))
-    await unit.load(referral_ids, case_ids)
+    snapshot = await environment.snapshot(work.conn, case_ids)
+    unit = PostgresUnit(work, environment.clock.now(), snapshot)
+    await unit.load(referral_ids, snapshot.known_cases)
     yield unit
     await unit.flush()

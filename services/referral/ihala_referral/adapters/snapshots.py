@@ -4,7 +4,9 @@ Directory and calendar are kept in memory; every transaction asks for their vers
 service route by the same records as soon as a change has been committed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 from ihala_runtime.clock import Clock
@@ -20,17 +22,20 @@ from ihala_referral.domain.rules import RuleSet
 
 _VERSIONS = """
 SELECT (SELECT version FROM directory_version) AS directory, (SELECT version FROM calendar_version) AS calendar,
-    EXISTS (SELECT FROM capacity) AS places_are_counted
+    EXISTS (SELECT FROM capacity) AS places_are_counted,
+    ARRAY(SELECT case_id FROM case_profile WHERE case_id = ANY($1::uuid[])) AS known_cases
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """places: changes made to it are written by the unit of work.  calendar_version: of world.calendar."""
+    """places: changes made to it are written by the unit of work.  calendar_version: of world.calendar.
+    known_cases: those asked about that are here already."""
 
     world: World
     places: PlaceBook
     calendar_version: int
+    known_cases: Sequence[UUID]
 
 
 class Environment:
@@ -43,13 +48,14 @@ class Environment:
         self._calendar = (-1, shipped_calendar)
         self._directory = (-1, Directory.of(()))
 
-    async def snapshot(self, connection: asyncpg.Connection) -> Snapshot:
+    async def snapshot(self, connection: asyncpg.Connection, case_ids: Sequence[UUID] = ()) -> Snapshot:
         """As committed.  Not for a transaction that changed directory or calendar itself: it may be undone."""
-        (versions,) = await connection.fetch(_VERSIONS)
+        (versions,) = await connection.fetch(_VERSIONS, case_ids)
         calendar = await self._calendar_at(connection, versions["calendar"])
         directory = await self._directory_at(connection, versions["directory"])
         places = await read_places(connection) if versions["places_are_counted"] else PlaceBook()
-        return Snapshot(World(self.rules, directory, calendar, places), places, versions["calendar"])
+        world = World(self.rules, directory, calendar, places)
+        return Snapshot(world, places, versions["calendar"], versions["known_cases"])
 
     async def _calendar_at(self, connection: asyncpg.Connection, version: int) -> Calendar:
         if self._calendar[0] != version:
