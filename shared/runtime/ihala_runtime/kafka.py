@@ -175,6 +175,7 @@ class Consumers:
         self, bootstrap: str, client_id: str, runners: Sequence[ConsumerRunner], instance: str | None = None
     ) -> None:
         """instance: the name of this copy, stable over restarts and unique, if there is one."""
+        self._started = False
         self.subscriptions = [Subscription(runner) for runner in runners]
         self._broker = KafkaBroker(
             bootstrap,
@@ -209,10 +210,10 @@ class Consumers:
 
     async def _join(self) -> None:
         back_off = BackOff(0.5, 5.0)
-        while True:
+        while not self._started:  # a second start would put every consumer into its group twice
             try:
                 await self._broker.start()
-                return
+                self._started = True
             except (KafkaError, OSError) as error:
                 _log.warning("kafka not reachable", action="kafka.join", error_class=type(error).__name__)
                 await self._broker.stop()
