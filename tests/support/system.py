@@ -80,8 +80,12 @@ class System:
         os.kill(self.pid_of(name), signal.SIGKILL)
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs for this system: programs, wrappers and `up` itself."""
+        """Everything that runs for this system: programs, wrappers, `up`, and the sweeper of an ephemeral one."""
         return [process for process in psutil.process_iter() if names(self.folder, command_of(process))]
+
+    def programs(self) -> list[psutil.Process]:
+        """Of these only what serves somebody: the sweeper leaves last."""
+        return [process for process in self.processes() if not names(Path("sweeper.py"), command_of(process))]
 
 
 StartSystem = Callable[..., System]
