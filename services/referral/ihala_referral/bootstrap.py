@@ -12,7 +12,12 @@ from ihala_referral.adapters.shipped_data import load_calendar, load_rules
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.entrypoints import http_calendar, http_credentials, http_partners, http_referrals, http_routing
 from ihala_referral.entrypoints.cases import case_consumer
-from ihala_referral.entrypoints.clockwork import Clockwork, Reconciler
+from ihala_referral.entrypoints.clockwork import (
+    LOOK_AGAIN_SECONDS,
+    LOOK_AGAIN_UNDER_TEST_CLOCK_SECONDS,
+    Clockwork,
+    Reconciler,
+)
 from ihala_referral.entrypoints.doors import Doors
 from ihala_referral.entrypoints.parties import party_consumer
 from ihala_referral.entrypoints.receipts import receipt_consumer
@@ -36,11 +41,16 @@ def bootstrap(settings: ReferralSettings) -> Parts:
         migrations=HERE / "migrations",
         routers=[module.router for module in DOORS],
         consumers=[case_consumer(environment), party_consumer(environment), receipt_consumer()],
-        tasks=[Clockwork(database, environment).run, Reconciler(database).run, topics.run],
+        tasks=[_clockwork(settings, database, environment).run, Reconciler(database).run, topics.run],
         prepare=[_first_admin(settings, database), _keep_rules(database, environment)],
         hourly=[_forget_answers(database)],
         state={"doors": doors},
     )
+
+
+def _clockwork(settings: ReferralSettings, database: Database, environment: Environment) -> Clockwork:
+    seconds = LOOK_AGAIN_UNDER_TEST_CLOCK_SECONDS if settings.clock_file else LOOK_AGAIN_SECONDS
+    return Clockwork(database, environment, seconds)
 
 
 def _first_admin(settings: ReferralSettings, database: Database) -> Task:

@@ -64,10 +64,5 @@ async def take_timer(connection: asyncpg.Connection, timer: DueTimer, now: datet
     return bool(taken)
 
 
-async def oldest_due(connection: asyncpg.Connection, now: datetime) -> datetime | None:
-    oldest: datetime | None = await connection.fetchval("SELECT min(due_at) FROM timer WHERE due_at <= $1", now)
-    return oldest
-
-
 async def postpone_timer(connection: asyncpg.Connection, timer: DueTimer, due_at: datetime) -> None:
     await connection.execute("UPDATE timer SET due_at = $2 WHERE id = $1", timer.timer_id, due_at)

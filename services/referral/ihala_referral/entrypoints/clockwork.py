@@ -18,13 +18,15 @@ from ihala_referral.adapters.calendar_rows import counted_by_an_older_calendar
 from ihala_referral.adapters.postgres_unit import open_unit
 from ihala_referral.adapters.receipt_rows import send_lost_again
 from ihala_referral.adapters.snapshots import Environment
-from ihala_referral.adapters.timer_rows import DueTimer, due_timers, oldest_due, postpone_timer, take_timer
+from ihala_referral.adapters.timer_rows import DueTimer, due_timers, postpone_timer, take_timer
 from ihala_referral.adapters.waiting_rows import next_in_line
+from ihala_referral.adapters.waiting_work import WaitingWork, look
 from ihala_referral.handlers.answer_clock import answer_clock
 from ihala_referral.handlers.correct_calendar import count_again
 from ihala_referral.handlers.offer_freed_place import offer_freed_place
 
-LOOK_AGAIN_SECONDS = 0.25
+LOOK_AGAIN_SECONDS = 1.0
+LOOK_AGAIN_UNDER_TEST_CLOCK_SECONDS = 0.1
 RECONCILE_EVERY_SECONDS = 10.0
 POSTPONED = timedelta(minutes=1)  # a timer that cannot be answered lets the others go first
 
@@ -32,30 +34,51 @@ _log = logger(__name__)
 
 
 class Clockwork:
-    """Answers the timers of every referral of this database; copies of the service share the work."""
+    """Answers the timers of every referral of this database; copies of the service share the work.
 
-    def __init__(self, database: Database, environment: Environment) -> None:
+    look_again_seconds: the longest rest; a clock that does not run by itself is looked at more often.
+    """
+
+    def __init__(self, database: Database, environment: Environment, look_again_seconds: float) -> None:
         self._database = database
         self._environment = environment
+        self._look_again_seconds = look_again_seconds
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             try:
-                answered = await self.answer_due() + await self.offer_freed() + await self.count_again()
+                rest_seconds = await self.work()
             except Exception as error:
                 if not is_infrastructure(error):
                     raise
-                answered = 0
-            if not answered:
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                rest_seconds = self._look_again_seconds
+            await asyncio.sleep(rest_seconds)
 
-    async def answer_due(self) -> int:
-        """How many due timers were answered."""
+    async def work(self) -> float:
+        """Do what waits; seconds until something may wait again."""
         now = self._environment.clock.now()
         async with self._database.connection() as connection:
+            waiting = await look(connection)
+        measures.TIMERS_OVERDUE_SECONDS.set(waiting.overdue_seconds(now))
+        done = 0
+        if waiting.has_due_timer(now):
+            done += await self.answer_due(now)
+        if waiting.places_are_free:
+            done += await self.offer_freed()
+        if waiting.calendar_changed:
+            done += await self.count_again()
+        return 0.0 if done else self._rest_seconds(waiting, now)
+
+    def _rest_seconds(self, waiting: WaitingWork, now: datetime) -> float:
+        if waiting.next_timer is None or waiting.next_timer <= now:
+            return self._look_again_seconds
+        return min(self._look_again_seconds, (waiting.next_timer - now).total_seconds())
+
+    async def answer_due(self, now: datetime) -> int:
+        """How many due timers were answered."""
+        async with self._database.connection() as connection:
             due = await due_timers(connection, now)
-            measures.TIMERS_OVERDUE_SECONDS.set(_overdue(await oldest_due(connection, now), now))
         return sum([await self._answer_or_log(timer, now) for timer in due])
 
     async def offer_freed(self) -> int:
@@ -105,10 +128,6 @@ class Clockwork:
                     telemetry.annotate(ihala__referral__id=str(timer.referral_id))
                     answer_clock(referral, timer.kind, unit)
         return True
-
-
-def _overdue(oldest: datetime | None, now: datetime) -> float:
-    return 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
 
 
 class Reconciler:
