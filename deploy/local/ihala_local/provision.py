@@ -4,9 +4,10 @@ Rule: over HTTP only, as anybody else would, and each key is kept as soon as it 
 broke half way is taken up where it stopped.
 """
 
+import asyncio
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from ihala_local.state import Secrets, State, read_json, write_private
 
 DESKS = ("baom-agadir", "baom-inezgane", "baom-chtouka", "baom-taroudant", "baom-tiznit")
 INTEGRATOR = "integrator-sample"
+CALLS_AT_ONCE = 6
 
 
 class NotProvisioned(LocalFailure):
@@ -96,10 +98,11 @@ class Provisioning:
         keys.operator = keys.operator or await self._new_key(admin, "operator", None, [])
         keys.protection = keys.protection or await self._new_key(admin, "protection", None, [])
         keys.integrator = keys.integrator or await self._new_key(admin, "integrator", INTEGRATOR, desks)
-        for partner_id in partner_ids:
-            if partner_id not in keys.partners:
-                keys.partners[partner_id] = await self._new_key(admin, "agency", partner_id, [])
-                self._keep()
+        await side_by_side(self._make_agency_key(admin, each) for each in partner_ids if each not in keys.partners)
+
+    async def _make_agency_key(self, admin: Api, partner_id: str) -> None:
+        self.kept.credentials.partners[partner_id] = await self._new_key(admin, "agency", partner_id, [])
+        self._keep()
 
     async def _new_key(self, admin: Api, role: str, party_id: str | None, desk_ids: list[str]) -> str:
         label = f"sample {party_id or role}"
@@ -119,22 +122,36 @@ class Provisioning:
 
     async def _load_directory(self, session: aiohttp.ClientSession, partners: list[dict[str, Any]]) -> None:
         operator = Api(session, self.system.service_url("referral"), self._must(self.kept.credentials.operator))
-        for partner in partners:
-            await operator.put(f"/v1/partners/{partner['partner_id']}", partner)
+        await side_by_side(operator.put(f"/v1/partners/{each['partner_id']}", each) for each in partners)
 
     async def _register_webhooks(self, session: aiohttp.ClientSession, partner_ids: list[str]) -> None:
-        """A secret is told once only, so each is written down before the next call."""
         admin = Api(session, self.system.service_url("notification"), self._must(self.kept.credentials.admin))
         known: dict[str, str] = read_json(self.system.state.sandbox_secrets_file)
-        for partner_id in partner_ids:
-            url = f"{self.system.url(SANDBOX_PARTNER)}/hook/{partner_id}"
-            endpoint = await admin.put(f"/v1/endpoints/{partner_id}", {"url": url})
-            if secret := endpoint.get("secret"):
-                known[partner_id] = secret
-                write_private(self.system.state.sandbox_secrets_file, known)
+        await side_by_side(self._register_webhook(admin, each, known) for each in partner_ids)
+
+    async def _register_webhook(self, admin: Api, partner_id: str, known: dict[str, str]) -> None:
+        """A secret is told once only, so it is written down at once; one that we lost is replaced."""
+        url = f"{self.system.url(SANDBOX_PARTNER)}/hook/{partner_id}"
+        endpoint = await admin.put(f"/v1/endpoints/{partner_id}", {"url": url})
+        if "secret" not in endpoint and partner_id not in known:
+            endpoint = await admin.post(f"/v1/endpoints/{partner_id}/rotate-secret", {})
+        if secret := endpoint.get("secret"):
+            known[partner_id] = secret
+            write_private(self.system.state.sandbox_secrets_file, known)
 
     @staticmethod
     def _must(key: str | None) -> str:
         if key is None:
             raise NotProvisioned("a key is missing from the state's secrets.json")
         return key
+
+
+async def side_by_side(calls: Iterable[Awaitable[object]]) -> None:
+    """Some at a time: the services share two cores with us."""
+    places = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    async def one(call: Awaitable[object]) -> None:
+        async with places:
+            await call
+
+    await asyncio.gather(*(one(call) for call in calls))
