@@ -461,6 +461,10 @@ def test_a_reminder_is_given_once() -> None:
     assert referral.time_passed(Clock.REMINDER, a_scene("2026-11-17 08:31")) == []
 
 
+def test_no_reminder_is_given_once_the_answer_is_overdue() -> None:
+    assert sent().time_passed(Clock.REMINDER, a_scene("2026-11-17 10:15")) == []
+
+
 def test_an_unanswered_proposal_alerts_a_human_when_the_answer_is_due() -> None:
     referral = proposed()
 

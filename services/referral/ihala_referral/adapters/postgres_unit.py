@@ -4,7 +4,7 @@ Referrals are locked before they are read, in the order of their ids; events are
 they carry the trace of their cause, and are written last.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -26,6 +26,8 @@ from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
 from ihala_referral.domain.case import Consent
 from ihala_referral.domain.referral import Referral
 from ihala_referral.domain.routing import World
+
+Lock = Callable[[asyncpg.Connection, Sequence[UUID], Sequence[UUID]], Awaitable[list[asyncpg.Record]]]
 
 
 class PostgresUnit:
@@ -100,12 +102,14 @@ class PostgresUnit:
             )
             self.work.record(event)
 
-    async def load(self, referral_ids: Sequence[UUID], case_ids: Sequence[UUID]) -> None:
+    async def load(
+        self, referral_ids: Sequence[UUID], case_ids: Sequence[UUID] = (), lock: Lock = lock_referrals
+    ) -> None:
         """Lock and read these referrals, and all of these cases."""
         if not referral_ids and not case_ids:
             return
         connection = self.work.conn
-        rows = await lock_referrals(connection, referral_ids, case_ids)
+        rows = await lock(connection, referral_ids, case_ids)
         wanted = sorted({*case_ids, *(row["case_id"] for row in rows)} - self._cases.keys())
         if wanted:
             self._cases |= await read_cases(connection, wanted)

@@ -180,6 +180,16 @@ async def lock_referrals(
     )
 
 
+async def lock_free_referrals(
+    connection: asyncpg.Connection, referral_ids: Sequence[UUID], _case_ids: Sequence[UUID]
+) -> list[asyncpg.Record]:
+    """Those of these that nobody else has locked; another copy of the service works on the others."""
+    return await connection.fetch(
+        "SELECT * FROM referral WHERE referral_id = ANY($1::uuid[]) ORDER BY referral_id FOR UPDATE SKIP LOCKED",
+        referral_ids,
+    )
+
+
 async def read_referrals(connection: asyncpg.Connection, referral_ids: Sequence[UUID]) -> list[asyncpg.Record]:
     return await connection.fetch(
         "SELECT * FROM referral WHERE referral_id = ANY($1::uuid[]) ORDER BY referral_id", referral_ids

@@ -1,6 +1,6 @@
 """When to look at a referral again.  One row per referral and kind; which ones, the referral itself says."""
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -56,12 +56,15 @@ async def due_timers(connection: asyncpg.Connection, now: datetime) -> list[DueT
     return [DueTimer(row["id"], row["aggregate_id"], Clock(row["kind"])) for row in rows]
 
 
-async def take_timer(connection: asyncpg.Connection, timer: DueTimer, now: datetime) -> bool:
-    """False when another copy answered it, or it was set anew meanwhile."""
-    taken = await connection.fetchval(
-        "DELETE FROM timer WHERE id = $1 AND due_at <= $2 RETURNING true", timer.timer_id, now
+async def take_timers(connection: asyncpg.Connection, timers: Sequence[DueTimer], now: datetime) -> list[DueTimer]:
+    """Those that no other copy answered and that were not set anew meanwhile, in the order given."""
+    rows = await connection.fetch(
+        "DELETE FROM timer WHERE id = ANY($1::bigint[]) AND due_at <= $2 RETURNING id",
+        [timer.timer_id for timer in timers],
+        now,
     )
-    return bool(taken)
+    taken = {row["id"] for row in rows}
+    return [timer for timer in timers if timer.timer_id in taken]
 
 
 async def postpone_timer(connection: asyncpg.Connection, timer: DueTimer, due_at: datetime) -> None:

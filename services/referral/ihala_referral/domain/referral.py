@@ -422,6 +422,8 @@ class Referral:
         if attempt is None:
             return []
         attempt.reminded = True
+        if attempt.ack_due <= scene.now:  # a clock that came late: the silence itself is answered next
+            return []
         return [self._event(catalogue.REMINDER, scene.now)]
 
     def _offer_lapsed(self, scene: Scene) -> Happenings:

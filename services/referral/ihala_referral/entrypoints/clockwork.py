@@ -1,9 +1,10 @@
 """Time as an entrypoint: due timers are answered, lost messages found.
 
-A timer is one transaction: the referral is locked first, then the timer is taken, then the state is read.
+Referrals are locked first, then their timers taken, then their state asked: the other order deadlocks with moves.
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,10 +16,11 @@ from opentelemetry.trace import SpanKind
 
 from ihala_referral.adapters import measures
 from ihala_referral.adapters.calendar_rows import counted_by_an_older_calendar
-from ihala_referral.adapters.postgres_unit import open_unit
+from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
 from ihala_referral.adapters.receipt_rows import send_lost_again
+from ihala_referral.adapters.referral_rows import lock_free_referrals
 from ihala_referral.adapters.snapshots import Environment
-from ihala_referral.adapters.timer_rows import DueTimer, due_timers, postpone_timer, take_timer
+from ihala_referral.adapters.timer_rows import DueTimer, due_timers, postpone_timer, take_timers
 from ihala_referral.adapters.waiting_rows import next_in_line
 from ihala_referral.adapters.waiting_work import WaitingWork, look
 from ihala_referral.handlers.answer_clock import answer_clock
@@ -28,6 +30,7 @@ from ihala_referral.handlers.offer_freed_place import offer_freed_place
 LOOK_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_UNDER_TEST_CLOCK_SECONDS = 0.1
 RECONCILE_EVERY_SECONDS = 10.0
+TOGETHER = 50  # timers answered in one transaction
 POSTPONED = timedelta(minutes=1)  # a timer that cannot be answered lets the others go first
 
 _log = logger(__name__)
@@ -79,7 +82,45 @@ class Clockwork:
         """How many due timers were answered."""
         async with self._database.connection() as connection:
             due = await due_timers(connection, now)
-        return sum([await self._answer_or_log(timer, now) for timer in due])
+        groups = [due[start : start + TOGETHER] for start in range(0, len(due), TOGETHER)]
+        return sum([await self._answer_group(group, now) for group in groups])
+
+    async def _answer_group(self, timers: Sequence[DueTimer], now: datetime) -> int:
+        """Together, because they often come together; one by one where one of them cannot be answered."""
+        try:
+            return await self._answer(timers, now)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            return sum([await self._answer_or_postpone(timer, now) for timer in timers])
+
+    async def _answer_or_postpone(self, timer: DueTimer, now: datetime) -> int:
+        try:
+            return await self._answer([timer], now)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            _log.exception("timer not answered", action="timer", kind=timer.kind, referral_id=str(timer.referral_id))
+            async with self._database.connection() as connection:
+                await postpone_timer(connection, timer, now + POSTPONED)
+            return 0
+
+    async def _answer(self, timers: Sequence[DueTimer], now: datetime) -> int:
+        async with self._database.transaction() as work, open_unit(work, self._environment) as unit:
+            await unit.load([timer.referral_id for timer in timers], lock=lock_free_referrals)
+            ours = [timer for timer in timers if unit.referral(timer.referral_id) is not None]
+            taken = await take_timers(work.conn, ours, now)
+            for timer in taken:
+                self._ask(unit, timer)
+        return len(taken)
+
+    def _ask(self, unit: PostgresUnit, timer: DueTimer) -> None:
+        referral = unit.referral(timer.referral_id)
+        if referral is None:
+            return
+        with telemetry.continued(f"timer {timer.kind}", SpanKind.INTERNAL, began=referral.journey):
+            telemetry.annotate(ihala__referral__id=str(timer.referral_id))
+            answer_clock(referral, timer.kind, unit)
 
     async def offer_freed(self) -> int:
         """How many free places were offered to the head of a waiting list."""
@@ -103,31 +144,6 @@ class Clockwork:
             async with self._database.transaction() as work, open_unit(work, self._environment, older) as unit:
                 count_again(unit)
         return len(older)
-
-    async def _answer_or_log(self, timer: DueTimer, now: datetime) -> bool:
-        try:
-            return await self._answer(timer, now)
-        except Exception as error:
-            if is_infrastructure(error):
-                raise
-            _log.exception("timer not answered", action="timer", kind=timer.kind, referral_id=str(timer.referral_id))
-            async with self._database.connection() as connection:
-                await postpone_timer(connection, timer, now + POSTPONED)
-            return False
-
-    async def _answer(self, timer: DueTimer, now: datetime) -> bool:
-        async with (
-            self._database.transaction() as work,
-            open_unit(work, self._environment, [timer.referral_id]) as unit,
-        ):
-            if not await take_timer(work.conn, timer, now):
-                return False
-            referral = unit.referral(timer.referral_id)
-            if referral is not None:
-                with telemetry.continued(f"timer {timer.kind}", SpanKind.INTERNAL, began=referral.journey):
-                    telemetry.annotate(ihala__referral__id=str(timer.referral_id))
-                    answer_clock(referral, timer.kind, unit)
-        return True
 
 
 class Reconciler:
