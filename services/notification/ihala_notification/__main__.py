@@ -2,8 +2,8 @@
 
 from ihala_runtime.service import run
 
-from ihala_notification.bootstrap import build
+from ihala_notification.bootstrap import bootstrap
 from ihala_notification.settings import NotificationSettings
 
 if __name__ == "__main__":
-    run(build(NotificationSettings()))
+    run(bootstrap(NotificationSettings()))

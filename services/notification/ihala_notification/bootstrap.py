@@ -26,7 +26,7 @@ from ihala_notification.settings import NotificationSettings
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def build(settings: NotificationSettings) -> Parts:
+def bootstrap(settings: NotificationSettings) -> Parts:
     database = Database(settings.postgres_dsn, "ihala-notification")
     policy = AddressPolicy(settings.webhook_private_networks)
     schedule = RetrySchedule(settings.webhook_retry_seconds or STANDARD_DELAYS_SECONDS)
