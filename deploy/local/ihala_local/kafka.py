@@ -81,7 +81,7 @@ def settings(node: KafkaNode) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         # after a kill -9 the new broker waits until the session of the old one has ended; the default is 9 s
         "broker.heartbeat.interval.ms": "400",
-        "broker.session.timeout.ms": "2000",
+        "broker.session.timeout.ms": "6000",
         # one node: nothing to replicate to, so an acknowledged record is on disk before the answer (0.7 ms)
         "default.replication.factor": "1",
         "min.insync.replicas": "1",
