@@ -203,9 +203,8 @@ async def main(state: Path, rate: float, seconds: float) -> bool:
     await runner.cleanup()
     after = json.loads(await _status(state))
     print(text)
-    print(
-        f"Afterwards: lag {sum(after['lag'].values())}, outbox {after['outbox_oldest_seconds']}, parked {after['parked']}"
-    )
+    left = f"lag {sum(after['lag'].values())}, outbox {after['outbox_oldest_seconds']}, parked {after['parked']}"
+    print(f"Afterwards: {left}")
     print("The run counts." if counts else "VOID: see lost, doubled and the generator's own lag.")
     return counts
 
