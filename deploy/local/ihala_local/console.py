@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from ihala_local.state import DEFAULT_FOLDER
+
 ADDRESSES = ("intake", "referral", "notification", "sandbox_partner", "traces", "otlp", "kafka")
 
 WIDTH_OF_A_FILE = 200  # nothing is folded for a terminal that is not there
@@ -64,6 +66,8 @@ class Console:
         lines += [("keys of agencies", f"{len(keys['partners'])}, in {folder / 'endpoints.json'}")]
         for name, value in lines:
             self.print_raw(f"{name:<18} {value}")
+        if folder != DEFAULT_FOLDER:
+            self.note(f"other commands find it with --state {folder}")
 
     def show_status(self, status: Mapping[str, Any]) -> None:
         table = Table("", "pid", "state", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
