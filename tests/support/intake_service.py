@@ -20,4 +20,6 @@ class Running:
     integrator: Client
     agency: Client
     other_agency: Client
+    protection: Client
+    other_desk: Client
     nobody: Client

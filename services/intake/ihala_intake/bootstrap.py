@@ -7,17 +7,20 @@ from ihala_runtime.service import Parts, Task, until_reachable
 
 from ihala_intake.adapters import cases
 from ihala_intake.adapters.case_in_hand import PostgresAddressing, PostgresKnownCases
+from ihala_intake.adapters.erasure import Erasures
+from ihala_intake.adapters.erasure_ledger import ErasureLedger
 from ihala_intake.adapters.group_commit import GroupCommit
 from ihala_intake.adapters.intake_store import IntakeStore
 from ihala_intake.adapters.keys import CaseKeys
 from ihala_intake.adapters.sealing import Sealer
 from ihala_intake.adapters.vault import PostgresAudit, SealedVault
 from ihala_intake.domain.acceptance import Policy
-from ihala_intake.entrypoints import http
+from ihala_intake.entrypoints import http, protection
 from ihala_intake.entrypoints.doors import Doors
 from ihala_intake.entrypoints.lifecycle import lifecycle_consumer
 from ihala_intake.entrypoints.parties import parties_consumer
 from ihala_intake.handlers.disclose import Disclose
+from ihala_intake.handlers.erase_subject import EraseSubject
 from ihala_intake.handlers.open_file import OpenFile
 from ihala_intake.handlers.submit_intake import PrepareIntake
 from ihala_intake.settings import IntakeSettings
@@ -30,14 +33,16 @@ def bootstrap(settings: IntakeSettings) -> Parts:
     database = Database(settings.postgres_dsn, "ihala-intake")
     keys_database = Database(settings.keys_dsn, "ihala-intake-keys", max_connections=4)
     doors = _doors(settings, database, keys_database)
+    ledger = ErasureLedger(settings.kafka_bootstrap, Erasures(database, CaseKeys(keys_database)))
     return Parts(
         name="intake",
         title="Ihala intake",
         settings=settings,
         database=database,
         migrations=HERE / "migrations",
-        routers=[http.router],
+        routers=[http.router, protection.router],
         consumers=[lifecycle_consumer(), parties_consumer(doors)],
+        tasks=[ledger.follow],
         prepare=[_open_keys(keys_database)],
         hourly=[_forget_answers(database)],
         finish=[keys_database.close],
@@ -65,6 +70,7 @@ def _doors(settings: IntakeSettings, database: Database, keys_database: Database
         group_commit=GroupCommit(store.store_group),
         open_file=open_file,
         disclose=Disclose(PostgresAddressing(database), open_file),
+        erase_subject=EraseSubject(keys),
     )
 
 

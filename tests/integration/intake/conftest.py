@@ -16,7 +16,6 @@ from support.intake_service import INTEGRATOR, Running
 from support.serving import Client, a_key, served
 from support.waiting import wait_until
 
-
 NO_KEY = "ihala_x_y"
 
 
@@ -36,7 +35,10 @@ async def intake(
         integrator = await a_key(database, Role.INTEGRATOR, INTEGRATOR, "baom-agadir")
         agency = await a_key(database, Role.AGENCY, "essp-one")
         other = await a_key(database, Role.AGENCY, "essp-two")
-        clients = [Client(session, base, key) for key in (desk, integrator, agency, other, NO_KEY)]
+        protection = await a_key(database, Role.PROTECTION)
+        other_desk = await a_key(database, Role.DESK, None, "ngo-tiznit")
+        keys_of = (desk, integrator, agency, other, protection, other_desk, NO_KEY)
+        clients = [Client(session, base, key) for key in keys_of]
         for client in clients[:-1]:
             await wait_until(client.knows_key)
         yield Running(base, kafka_bootstrap, database, keys, *clients)

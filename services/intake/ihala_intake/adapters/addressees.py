@@ -34,6 +34,7 @@ INSERT INTO addressee AS known (referral_id, case_id, need_id, need_code, partne
 SELECT referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, sequence
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bigint[])
     AS news (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, sequence)
+WHERE NOT EXISTS (SELECT FROM case_file WHERE case_file.case_id = news.case_id AND erased_at IS NOT NULL)
 ORDER BY referral_id
 ON CONFLICT (referral_id) DO UPDATE SET
     partner_id = EXCLUDED.partner_id,

@@ -11,7 +11,8 @@ from ihala_events.wire import Payload
 from ihala_runtime.outbox import new_event
 from ihala_runtime.postgres import Database, Work
 
-from ihala_intake.adapters import addressees, cases
+from ihala_intake.adapters import addressees, audit, cases
+from ihala_intake.adapters.blanking import blank_case
 from ihala_intake.adapters.cases import CaseFile
 from ihala_intake.adapters.intake_store import SOURCE
 from ihala_intake.handlers.disclose import Addressed
@@ -35,6 +36,16 @@ class LockedCase:
 
     async def withdraw_consent(self, consent_id: UUID, need_codes: list[str] | None, at: datetime) -> None:
         await cases.withdraw_consent(self.work.conn, consent_id, need_codes, at)
+
+    @property
+    def erased_at(self) -> datetime | None:
+        return self.file.erased_at
+
+    async def blank(self, at: datetime) -> None:
+        await blank_case(self.work.conn, self.case_id, at)
+
+    async def write_down(self, actor: str, action: str, at: datetime) -> None:
+        await audit.append(self.work.conn, at=at, actor=actor, action=action, case_id=self.case_id)
 
     async def record(self, kind: EventType, payload: Payload, at: datetime) -> None:
         event = new_event(

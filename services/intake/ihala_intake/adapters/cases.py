@@ -36,6 +36,7 @@ class CaseFile:
     journey: str | None
     needs: list[dict[str, str]]
     sealed: bytes
+    erased_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ async def case_ids(
 async def find_case(connection: asyncpg.Connection, case_ref: str, *, lock: bool = False) -> CaseFile | None:
     row = await connection.fetchrow(
         "SELECT case_id, intake_id, case_ref, desk_id, integrator_id, state, received_at, sequence, journey, needs,"
-        f" sealed FROM case_file WHERE case_ref = $1{' FOR UPDATE' if lock else ''}",
+        f" sealed, erased_at FROM case_file WHERE case_ref = $1{' FOR UPDATE' if lock else ''}",
         case_ref,
     )
     return None if row is None else CaseFile(**row)

@@ -29,3 +29,8 @@ class CaseKeys:
                 "SELECT wrapped FROM case_key WHERE case_id = $1", case_id
             )
         return wrapped
+
+    async def destroy(self, case_ids: Sequence[UUID]) -> None:
+        """What was sealed under these keys can be read by nobody any more."""
+        async with self._database.connection() as connection:
+            await connection.execute("DELETE FROM case_key WHERE case_id = ANY($1)", case_ids)

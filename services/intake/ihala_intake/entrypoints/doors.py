@@ -8,6 +8,7 @@ from ihala_runtime.postgres import Database
 from ihala_intake.adapters.group_commit import GroupCommit
 from ihala_intake.adapters.intake_store import IntakeStore
 from ihala_intake.handlers.disclose import Disclose
+from ihala_intake.handlers.erase_subject import EraseSubject
 from ihala_intake.handlers.open_file import OpenFile
 from ihala_intake.handlers.submit_intake import Outcome, PrepareIntake, Submission
 
@@ -21,3 +22,4 @@ class Doors:
     group_commit: GroupCommit[Submission, Outcome]
     open_file: OpenFile
     disclose: Disclose
+    erase_subject: EraseSubject

@@ -14,16 +14,14 @@ from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.http import body_of
 from ihala_runtime.kafka import Consumers
-from ihala_runtime.postgres import Work
 from ihala_runtime.problem import FieldError, Problem, parse_body
 from pydantic import TypeAdapter
 
 from ihala_intake.adapters import cases
-from ihala_intake.adapters.case_in_hand import LockedCase
 from ihala_intake.domain.acceptance import Submitter
 from ihala_intake.domain.disclosure import Disclosure
 from ihala_intake.domain.errors import IntakeRefused, KeyReused, NotTheirDesk
-from ihala_intake.entrypoints.doors import Doors
+from ihala_intake.entrypoints.cases_seen import doors_of, locked_case, may_see
 from ihala_intake.entrypoints.lifecycle import LIFECYCLE_CONSUMER
 from ihala_intake.handlers.open_file import Erased, Reading
 from ihala_intake.handlers.record_consent import record_consent
@@ -44,18 +42,13 @@ Submitting = Annotated[Principal, allow("desk", "integrator")]
 CaseWorker = Annotated[Principal, allow("desk", "protection")]
 
 
-def _doors(request: Request) -> Doors:
-    doors: Doors = request.app.state.doors
-    return doors
-
-
 @router.post("/intakes", status_code=201, tags=["intake"], openapi_extra=body_of(IntakeRequest))
 async def submit(request: Request, principal: Submitting, idempotency_key: IdempotencyKey = None) -> JSONResponse:
     """Record an intake: 201 once it is durable. The same key and body: the same answer again."""
     key = _checked_key(idempotency_key)
     submission = await _prepared(request, principal, key)
     try:
-        outcome = await _doors(request).group_commit.submit(submission)
+        outcome = await doors_of(request).group_commit.submit(submission)
     except KeyReused:
         raise Problem.conflict(KeyReused.slug, "The Idempotency-Key was used with another body.") from None
     headers = {"Idempotency-Replayed": "true"} if outcome.replayed else None
@@ -70,7 +63,7 @@ async def validate(request: Request, principal: Submitting) -> dict[str, Any]:
 
 
 async def _prepared(request: Request, principal: Principal, key: str) -> Submission:
-    doors = _doors(request)
+    doors = doors_of(request)
     intake = parse_body(_INTAKE, await request.body())
     here = telemetry.current_traceparent()
     try:
@@ -112,10 +105,10 @@ async def read_case(
     request: Request, case_ref: str, principal: Annotated[Principal, allow("desk", "protection", "integrator")]
 ) -> dict[str, Any]:
     """A desk's own case with the person's data; an integrator sees reference and state of its own."""
-    doors = _doors(request)
+    doors = doors_of(request)
     async with doors.database.connection() as connection:
         file = await cases.find_case(connection, case_ref)
-        if file is None or not _may_see(file, principal):
+        if file is None or not may_see(file, principal):
             raise Problem.not_found()
         if principal.role is Role.INTEGRATOR:
             return {"case_ref": case_ref, "state": IntakeState.SUBMITTED}
@@ -132,16 +125,11 @@ async def read_case(
         "desk_id": file.desk_id,
         "state": file.state,
         "received_at": file.received_at,
+        "erased_at": file.erased_at,
         "needs": file.needs,
         "consent": _consent_shown(consent),
         "person": person,
     }
-
-
-def _may_see(file: cases.CaseFile, principal: Principal) -> bool:
-    if principal.role is Role.INTEGRATOR:
-        return file.integrator_id is not None and file.integrator_id == principal.party_id
-    return principal.role is Role.PROTECTION or file.desk_id in principal.desk_ids
 
 
 def _consent_shown(consent: cases.Consent | None) -> dict[str, Any] | None:
@@ -161,10 +149,10 @@ def _consent_shown(consent: cases.Consent | None) -> dict[str, Any] | None:
 @router.post("/cases/{case_ref}/consents", status_code=201, tags=["case"], openapi_extra=body_of(ConsentRequest))
 async def give_consent(request: Request, case_ref: str, principal: CaseWorker) -> dict[str, Any]:
     """The person consents anew; it replaces the consent before."""
-    doors = _doors(request)
+    doors = doors_of(request)
     given = parse_body(_CONSENT, await request.body())
     async with doors.database.transaction() as work:
-        case = await _locked(work, case_ref, principal)
+        case = await locked_case(work, case_ref, principal)
         with telemetry.journey(case.file.journey):
             consent_id = await record_consent(case, given, doors.clock.now())
     return {"consent_id": consent_id, "case_ref": case_ref}
@@ -173,10 +161,10 @@ async def give_consent(request: Request, case_ref: str, principal: CaseWorker) -
 @router.post("/cases/{case_ref}/consent-withdrawal", tags=["case"], openapi_extra=body_of(WithdrawConsent))
 async def take_consent_back(request: Request, case_ref: str, principal: CaseWorker) -> dict[str, Any]:
     """The person takes the consent back; disclosures end at once, deliveries and referrals by the event."""
-    doors = _doors(request)
+    doors = doors_of(request)
     command = parse_body(_WITHDRAWAL, await request.body())
     async with doors.database.transaction() as work:
-        case = await _locked(work, case_ref, principal)
+        case = await locked_case(work, case_ref, principal)
         consent = await cases.current_consent(work.conn, case.case_id)
         if consent is None:
             raise Problem.not_found()
@@ -194,19 +182,12 @@ def _takes_something(command: WithdrawConsent, consent: cases.Consent) -> bool:
     )
 
 
-async def _locked(work: Work, case_ref: str, principal: Principal) -> LockedCase:
-    file = await cases.find_case(work.conn, case_ref, lock=True)
-    if file is None or not _may_see(file, principal):
-        raise Problem.not_found()
-    return LockedCase(work, file)
-
-
 @router.get("/cases/{case_ref}/disclosure", tags=["disclosure"], response_model=Disclosure)
 async def disclosure(
     request: Request, case_ref: str, referral_id: UUID, principal: Annotated[Principal, allow("agency")]
 ) -> Disclosure:
     """The person's details for the agency that the referral is addressed to now; written into the audit trail."""
-    doors = _doors(request)
+    doors = doors_of(request)
     deadline = asyncio.get_running_loop().time() + DISCLOSURE_WAIT_SECONDS
     while True:
         try:

@@ -1,0 +1,27 @@
+"""Cases for tests of the running intake service: handed in by the desk, told of by the referral service."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from ihala_events.catalogue import SENT
+from support.events import a_referral_event, publish
+from support.intake_service import Running
+from support.intakes import an_intake
+from support.runtime import raw_producer
+
+
+async def a_case(intake: Running, **changes: Any) -> dict[str, Any]:
+    """The answer to the desk's intake."""
+    status, answer, _ = await intake.desk.call(
+        "POST", "/v1/intakes", an_intake(**changes), Idempotency_Key=str(uuid4())
+    )
+    assert status == 201, answer
+    return answer
+
+
+async def tell(intake: Running, case: dict[str, Any], referral_id: UUID, sequence: int = 1, **changes: Any) -> None:
+    """An event of the referral service; ``kind`` is ``sent`` unless given."""
+    kind = changes.pop("kind", SENT)
+    event = a_referral_event(referral_id, UUID(case["case_id"]), case["case_ref"], **changes)
+    async with raw_producer(intake.bootstrap) as producer:
+        await publish(producer, kind, event, key=str(referral_id), source="/ihala/referral", sequence=sequence)
