@@ -8,9 +8,15 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic_core import PydanticCustomError
+
+
+FIRST_YEAR, LAST_YEAR = 1900, 2200  # beyond them no calendar reaches, and arithmetic with days overflows
 
 
 def _to_utc(value: datetime) -> datetime:
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise PydanticCustomError("out-of-range", "is no instant that can be meant")
     return value.astimezone(UTC)
 
 

@@ -442,3 +442,58 @@ async def test_a_day_is_corrected_by_the_operator_in_known_words(
     client: Client = getattr(referral, who)
 
     assert (await client.call("PUT", "/v1/calendar/days/2026-12-24", body))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("who", "method", "path", "raw", "status"),
+    [
+        ("operator", "GET", "/v1/partners/%00", None, 404),
+        ("operator", "GET", "/v1/partners?cursor=%00", None, 422),
+        ("operator", "GET", "/v1/referrals?case_ref=%00", None, 422),
+        ("operator", "GET", "/v1/referrals?partner_id=%00", None, 422),
+        ("admin", "GET", "/v1/credentials?cursor=%00", None, 422),
+        ("admin", "DELETE", "/v1/credentials/%00", None, 404),
+        ("operator", "PUT", "/v1/partners/%00/capacity", b'{"places": {"HEA-MAT": 1}}', 404),
+        ("operator", "PUT", "/v1/partners/reh/capacity", b'{"places": {"HEA-DIS": 99999999999}}', 422),
+        ("operator", "PUT", "/v1/partners/reh/closures", b'{"closures": [{"first_day": "2026-12-01"}]}', 422),
+        ("operator", "PUT", "/v1/calendar/days/9999-12-31", b'{"kind": "holiday", "name": "x", "reason": "y"}', 422),
+        ("operator", "GET", "/v1/calendar/days?from=9999-12-30&to=9999-12-31", None, 422),
+        ("operator", "GET", "/v1/calendar/days?from=2026-12-30&to=2026-12-01", None, 422),
+        ("admin", "POST", "/v1/credentials", b'{"role": "operator", "label": "a\\u0000"}', 422),
+        ("admin", "POST", "/v1/credentials", b'{"role": "operator", "label": "a\\ud800"}', 400),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused(
+    referral: Running, who: str, method: str, path: str, raw: bytes | None, status: int
+) -> None:
+    client: Client = getattr(referral, who)
+
+    assert (await client.call(method, path, raw=raw))[0] == status
+
+
+@pytest.mark.parametrize("instant", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+async def test_an_instant_beyond_every_calendar_is_not_explained(referral: Running, instant: str) -> None:
+    intake = an_intake(received_at="2026-11-16T10:15:00Z", birth_year=None)
+
+    at_instant = await referral.desk.call("POST", f"/v1/routing/explain?at={instant}", intake)
+    received = await referral.desk.call("POST", "/v1/routing/explain", intake | {"received_at": instant})
+
+    assert (at_instant[0], received[0]) == (422, 422)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"names": {"fr": "a\x00", "ar": "b", "en": "c"}}, "/names/fr"),
+        ({"transfer_ref": "a\x07"}, "/transfer_ref"),
+        ({"capacity": {"HEA-DIS": 3_000_000_000}}, "/capacity/HEA-DIS"),
+    ],
+)
+async def test_a_record_holds_nothing_that_cannot_be_stored(
+    referral: Running, changes: dict[str, Any], pointer: str
+) -> None:
+    _, record, _ = await referral.operator.call("GET", "/v1/partners/reh")
+
+    status, problem, _ = await referral.operator.call("PUT", "/v1/partners/reh", record | changes)
+
+    assert (status, [error["pointer"] for error in problem["errors"]]) == (422, [pointer])

@@ -200,5 +200,10 @@ def directory_warnings(directory: Directory, rules: RuleSet, day: date) -> list[
     return list(warnings)
 
 
+def unprintable(text: str) -> bool:
+    """Holds a control character, NUL among them."""
+    return any(ord(character) < 32 or ord(character) == 127 for character in text)
+
+
 def wanted_need(step: Step, need_code: str) -> str:
     return step.serves or need_code

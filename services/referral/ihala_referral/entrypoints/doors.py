@@ -1,12 +1,15 @@
 """What the HTTP calls share: the database, the environment, who calls."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Header, Query, Request
+from ihala_events.vocabulary import PARTY_ID_PATTERN
 from ihala_runtime.access import Principal
 from ihala_runtime.failures import DependencyDown
 from ihala_runtime.postgres import Database
@@ -22,7 +25,10 @@ TRIES = 3  # another transaction may take the last place of an agency between re
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=100)]
+Cursor = Annotated[str | None, Query(pattern="^[a-z0-9-]{1,63}$")]
+PartyQuery = Annotated[str | None, Query(pattern=PARTY_ID_PATTERN)]
+
+FIRST_YEAR, LAST_YEAR = 2000, 2100  # nothing outside can be meant, and calendars do not reach further
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,18 @@ def referral_id_of(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise Problem.not_found() from None
+
+
+def party_id_of(text: str) -> str:
+    """What is no party's id names nobody."""
+    if not re.fullmatch(PARTY_ID_PATTERN, text):
+        raise Problem.not_found()
+    return text
+
+
+def checked_year(day: date, pointer: str) -> None:
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise Problem.invalid([FieldError(pointer, "out-of-range", f"must lie in {FIRST_YEAR} to {LAST_YEAR}")])
 
 
 def cursor_id(cursor: str | None) -> UUID | None:

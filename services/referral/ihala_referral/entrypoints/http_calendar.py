@@ -10,7 +10,7 @@ from ihala_runtime.problem import FieldError, Problem, parse_body
 from pydantic import TypeAdapter
 
 from ihala_referral.adapters.calendar_rows import drop_correction, put_correction, read_corrections
-from ihala_referral.entrypoints.doors import doors_of
+from ihala_referral.entrypoints.doors import checked_year, doors_of
 from ihala_referral.handlers.correct_calendar import CorrectDay, shown_day
 
 router = APIRouter(prefix="/v1/calendar/days", tags=["calendar"])
@@ -31,6 +31,8 @@ async def days(
     last: Annotated[date, Query(alias="to")],
 ) -> dict[str, Any]:
     """Opening hours of each day, local; none on a closed one."""
+    checked_year(first, "/query/from")
+    checked_year(last, "/query/to")
     count = (last - first).days + 1
     if not 0 < count <= MOST_DAYS:
         raise Problem.invalid([FieldError("/query/to", "out-of-range", f"1 to {MOST_DAYS} days from `from`")])
@@ -46,6 +48,7 @@ async def days(
 async def correct(request: Request, day: date, principal: Operator) -> dict[str, Any]:
     """Say what a day is after all; open deadlines that count working time move within seconds."""
     doors = doors_of(request)
+    checked_year(day, "/path/day")
     said = parse_body(_CORRECTION, await request.body())
     async with doors.database.transaction() as work:
         await put_correction(work.conn, day, said.correction, said.reason, principal.actor)

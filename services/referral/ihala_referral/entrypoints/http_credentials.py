@@ -9,7 +9,7 @@ from ihala_runtime.problem import FieldError, Problem, parse_body
 from pydantic import TypeAdapter
 
 from ihala_referral.adapters.credential_rows import announce, find_credential, page_of_credentials
-from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of
+from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of, party_id_of
 from ihala_referral.handlers.issue_credential import NewCredential, credential_problems, issue_credential
 from ihala_referral.handlers.revoke_credential import revoke_credential
 
@@ -49,7 +49,7 @@ async def revoke(request: Request, credential_id: str, _principal: Admin) -> Res
     doors = doors_of(request)
     now = doors.environment.clock.now()
     async with doors.database.transaction() as work:
-        record = await find_credential(work.conn, credential_id)
+        record = await find_credential(work.conn, party_id_of(credential_id))
         if record is None:
             raise Problem.not_found()
         revoked = revoke_credential(record, now)

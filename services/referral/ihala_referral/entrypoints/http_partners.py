@@ -14,8 +14,8 @@ from pydantic import Field, TypeAdapter
 
 from ihala_referral.adapters.directory_store import lock_directory, page_of_partners, read_partner
 from ihala_referral.adapters.partner_writes import change_capacity, change_record, replace_record
-from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of
-from ihala_referral.handlers.announce_closures import announce_closures
+from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of, party_id_of
+from ihala_referral.handlers.announce_closures import announce_closures, closure_problems
 from ihala_referral.handlers.publish_capacity import UnknownService, publish_capacity
 from ihala_referral.handlers.register_partner import record_problems, second_cell
 
@@ -54,7 +54,7 @@ async def listed(
 @router.get("/{partner_id}")
 async def one(request: Request, partner_id: str, _principal: Reader) -> dict[str, Any]:
     async with doors_of(request).database.connection() as connection:
-        return _shown(await read_partner(connection, partner_id))
+        return _shown(await read_partner(connection, party_id_of(partner_id)))
 
 
 @router.put("/{partner_id}", openapi_extra=body_of(PartnerRecord))
@@ -89,7 +89,7 @@ async def put_capacity(
     try:
         async with doors.database.transaction() as work:
             now = doors.environment.clock.now()
-            return _shown(await change_capacity(work, partner_id, places, publish_capacity, now))
+            return _shown(await change_capacity(work, party_id_of(partner_id), places, publish_capacity, now))
     except UnknownService as unknown:
         pointer = f"/places/{unknown.need_code}"
         raise Problem.invalid([FieldError(pointer, "not-served", "this agency does not serve it")]) from None
@@ -100,15 +100,14 @@ async def put_closures(request: Request, partner_id: str, _principal: Operator) 
     """When an agency is closed, all of it; whatever must be answered in that time goes to another."""
     doors = doors_of(request)
     closures = parse_body(_CLOSURES, await request.body()).closures
-    backwards = [index for index, each in enumerate(closures) if each.last_day < each.first_day]
-    if backwards:
-        raise Problem.invalid(
-            FieldError(f"/closures/{index}/last_day", "before-first-day", "must not be before first_day")
-            for index in backwards
-        )
+    problems = [FieldError(*each) for each in closure_problems(closures)]
+    if problems:
+        raise Problem.invalid(problems)
     async with doors.database.transaction() as work:
         now = doors.environment.clock.now()
-        return _shown(await change_record(work, partner_id, lambda record: announce_closures(record, closures), now))
+        return _shown(
+            await change_record(work, party_id_of(partner_id), lambda record: announce_closures(record, closures), now)
+        )
 
 
 def _shown(record: PartnerRecord | None) -> dict[str, Any]:

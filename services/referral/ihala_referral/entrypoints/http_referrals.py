@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import asyncpg
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
+from ihala_events.intake import CASE_REF_PATTERN
 from ihala_events.vocabulary import ReferralState
 from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, allow, authenticated
@@ -25,6 +26,7 @@ from ihala_referral.entrypoints.doors import (
     Cursor,
     IdempotencyKey,
     Limit,
+    PartyQuery,
     checked_key,
     cursor_id,
     doors_of,
@@ -44,8 +46,8 @@ async def listed(
     request: Request,
     principal: Reader,
     state: Annotated[ReferralState | None, Query()] = None,
-    partner_id: Annotated[str | None, Query(max_length=63)] = None,
-    case_ref: Annotated[str | None, Query(max_length=20)] = None,
+    partner_id: PartyQuery = None,
+    case_ref: Annotated[str | None, Query(pattern=CASE_REF_PATTERN)] = None,
     overdue: Annotated[bool, Query()] = False,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, TypeAdapter
 from ihala_referral.domain.errors import NoCoordinationCell
 from ihala_referral.domain.routing import World
 from ihala_referral.domain.rules import RuleSet
-from ihala_referral.entrypoints.doors import doors_of
+from ihala_referral.entrypoints.doors import checked_year, doors_of
 from ihala_referral.handlers.explain_routing import explain_routing
 
 router = APIRouter(prefix="/v1", tags=["routing"])
@@ -29,6 +29,8 @@ async def explain(
 ) -> dict[str, Any]:
     """Where this intake would go, and why.  Nothing is stored.  at: the instant of routing, else of receipt."""
     intake = parse_body(_INTAKE, await request.body())
+    checked_year(intake.received_at.date(), "/received_at")
+    checked_year((at or intake.received_at).date(), "/query/at")
     doors = doors_of(request)
     async with doors.database.connection() as connection:
         snapshot = await doors.environment.snapshot(connection)

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from ihala_events.directory import PartnerRecord
 from ihala_events.vocabulary import COMMUNES, PREFECTURES, PartnerType
 
-from ihala_referral.domain.directory import EVERYWHERE, Directory, partner_of
+from ihala_referral.domain.directory import EVERYWHERE, Directory, partner_of, unprintable
+from ihala_referral.handlers.announce_closures import closure_problems
+
+MOST_PLACES = 100_000
 
 FieldProblem = tuple[str, str, str]
 
@@ -23,13 +26,26 @@ def _problems(record: PartnerRecord) -> Iterable[FieldProblem]:
         yield "/active_until", "before-active-from", "must not be before active_from"
     if record.agreement and record.agreement.until and record.agreement.until < record.agreement.since:
         yield "/agreement/until", "before-since", "must not be before since"
-    for index, closure in enumerate(record.closures):
-        if closure.last_day < closure.first_day:
-            yield f"/closures/{index}/last_day", "before-first-day", "must not be before first_day"
-    for need_code in sorted(record.capacity.keys() - set(record.need_codes)):
-        yield f"/capacity/{need_code}", "not-served", "is not among need_codes"
+    yield from closure_problems(record.closures)
+    yield from _text_problems(record)
+    yield from _capacity_problems(record)
     if record.parent == record.partner_id:
         yield "/parent", "itself", "must name another agency"
+
+
+def _text_problems(record: PartnerRecord) -> Iterable[FieldProblem]:
+    texts = {f"/names/{language}": name for language, name in record.names.model_dump().items()}
+    for pointer, text in (texts | {"/transfer_ref": record.transfer_ref or ""}).items():
+        if unprintable(text):
+            yield pointer, "control-character", "holds a control character"
+
+
+def _capacity_problems(record: PartnerRecord) -> Iterable[FieldProblem]:
+    for need_code, places in sorted(record.capacity.items()):
+        if need_code not in record.need_codes:
+            yield f"/capacity/{need_code}", "not-served", "is not among need_codes"
+        if (places or 0) > MOST_PLACES:
+            yield f"/capacity/{need_code}", "out-of-range", "is too large"
 
 
 def second_cell(record: PartnerRecord, directory: Directory) -> bool:
