@@ -10,7 +10,6 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
 from pydantic_core import PydanticCustomError
 
-
 FIRST_YEAR, LAST_YEAR = 1900, 2200  # beyond them no calendar reaches, and arithmetic with days overflows
 
 
