@@ -19,6 +19,7 @@ from ihala_intake.entrypoints import http, protection
 from ihala_intake.entrypoints.doors import Doors
 from ihala_intake.entrypoints.lifecycle import lifecycle_consumer
 from ihala_intake.entrypoints.parties import parties_consumer
+from ihala_intake.handlers.correct_case import CorrectCase
 from ihala_intake.handlers.disclose import Disclose
 from ihala_intake.handlers.erase_subject import EraseSubject
 from ihala_intake.handlers.open_file import OpenFile
@@ -70,6 +71,7 @@ def _doors(settings: IntakeSettings, database: Database, keys_database: Database
         group_commit=GroupCommit(store.store_group),
         open_file=open_file,
         disclose=Disclose(PostgresAddressing(database), open_file),
+        correct_case=CorrectCase(SealedVault(keys, sealer)),
         erase_subject=EraseSubject(keys),
     )
 

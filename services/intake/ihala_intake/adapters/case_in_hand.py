@@ -38,6 +38,13 @@ class LockedCase:
         await cases.withdraw_consent(self.work.conn, consent_id, need_codes, at)
 
     @property
+    def sealed(self) -> bytes:
+        return self.file.sealed
+
+    async def replace_file(self, sealed: bytes) -> None:
+        await cases.replace_file(self.work.conn, self.case_id, sealed)
+
+    @property
     def erased_at(self) -> datetime | None:
         return self.file.erased_at
 

@@ -193,6 +193,10 @@ async def find_case(connection: asyncpg.Connection, case_ref: str, *, lock: bool
     return None if row is None else CaseFile(**row)
 
 
+async def replace_file(connection: asyncpg.Connection, case_id: UUID, sealed: bytes) -> None:
+    await connection.execute("UPDATE case_file SET sealed = $2 WHERE case_id = $1", case_id, sealed)
+
+
 async def next_sequence(connection: asyncpg.Connection, case_id: UUID) -> int:
     """Count one more event of the case, whose row is locked by this."""
     sequence: int = await connection.fetchval(

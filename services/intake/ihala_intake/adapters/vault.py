@@ -35,3 +35,7 @@ class SealedVault:
     async def open(self, case_id: UUID, sealed: bytes) -> bytes | None:
         wrapped = await self.keys.get(case_id)
         return None if wrapped is None else self.sealer.open(case_id, Sealed(sealed, wrapped))
+
+    async def seal_again(self, case_id: UUID, private: bytes) -> bytes | None:
+        wrapped = await self.keys.get(case_id)
+        return None if wrapped is None else self.sealer.reseal(case_id, wrapped, private)

@@ -14,7 +14,7 @@ from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.http import body_of
 from ihala_runtime.kafka import Consumers
-from ihala_runtime.problem import FieldError, Problem, parse_body
+from ihala_runtime.problem import Problem, parse_body
 from pydantic import TypeAdapter
 
 from ihala_intake.adapters import cases
@@ -23,6 +23,7 @@ from ihala_intake.domain.disclosure import Disclosure
 from ihala_intake.domain.errors import IntakeRefused, KeyReused, NotTheirDesk
 from ihala_intake.entrypoints.cases_seen import doors_of, locked_case, may_see
 from ihala_intake.entrypoints.lifecycle import LIFECYCLE_CONSUMER
+from ihala_intake.entrypoints.refusals import as_problem
 from ihala_intake.handlers.open_file import Erased, Reading
 from ihala_intake.handlers.record_consent import record_consent
 from ihala_intake.handlers.submit_intake import Submission
@@ -73,9 +74,7 @@ async def _prepared(request: Request, principal: Principal, key: str) -> Submiss
     except NotTheirDesk:
         raise Problem(403, NotTheirDesk.slug, "This key does not work for that desk") from None
     except IntakeRefused as refused:
-        raise Problem.invalid(
-            FieldError(error.pointer, error.code, error.message) for error in refused.errors
-        ) from None
+        raise as_problem(refused) from None
 
 
 def _submitter(principal: Principal) -> Submitter:
