@@ -11,9 +11,11 @@ from support.system import StartSystem, System
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system on real time with two copies of the referral service, shared: break nothing in it."""
     with_two_referrals = System(tmp_path_factory.mktemp("system"))
-    with_two_referrals.up("--copies", "referral=2")
-    yield with_two_referrals
-    with_two_referrals.end()
+    try:
+        with_two_referrals.up("--copies", "referral=2")
+        yield with_two_referrals
+    finally:
+        with_two_referrals.end()
 
 
 @pytest.fixture

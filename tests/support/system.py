@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from ihala_local import postgres
 
 UP_SECONDS = 180
 COMMAND_SECONDS = 120
@@ -41,6 +42,7 @@ class System:
         self.run("down")
         for process in self.processes():
             process.kill()
+        postgres.forget_data(self.folder / "postgres")  # elsewhere, when root runs the tests
 
     def ihala(self, *words: str, within_seconds: float = COMMAND_SECONDS) -> str:
         """The command's standard output."""
