@@ -67,6 +67,11 @@ class Client:
         ) as response:
             return response.status, await response.json(content_type=None), response.headers
 
+    async def page(self, path: str) -> tuple[int, str, Mapping[str, str]]:
+        """(status, text, headers) of what is meant for people."""
+        async with self._session.get(self._base + path, headers=self._headers) as response:
+            return response.status, await response.text(), response.headers
+
     async def knows_key(self) -> bool:
         status, _, _ = await self.call("GET", "/v1/whoami")
         return status == 200

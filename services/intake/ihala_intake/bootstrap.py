@@ -13,6 +13,7 @@ from ihala_intake.adapters.group_commit import GroupCommit
 from ihala_intake.adapters.intake_store import IntakeStore
 from ihala_intake.adapters.keys import CaseKeys
 from ihala_intake.adapters.sealing import Sealer
+from ihala_intake.adapters.subject_files import SubjectFiles
 from ihala_intake.adapters.vault import PostgresAudit, SealedVault
 from ihala_intake.domain.acceptance import Policy
 from ihala_intake.entrypoints import http, protection
@@ -71,6 +72,7 @@ def _doors(settings: IntakeSettings, database: Database, keys_database: Database
         group_commit=GroupCommit(store.store_group),
         open_file=open_file,
         disclose=Disclose(PostgresAddressing(database), open_file),
+        subject_files=SubjectFiles(database, open_file, settings.pseudonymise_after, settings.delete_after),
         correct_case=CorrectCase(SealedVault(keys, sealer)),
         erase_subject=EraseSubject(keys),
     )

@@ -7,10 +7,16 @@ from ihala_runtime.settings import ServiceSettings
 
 
 class IntakeSettings(ServiceSettings):
-    """``keys_dsn``: the database of data keys, dumped apart. ``kek_file``: made at the first start, mode 0600."""
+    """``keys_dsn``: the database of data keys, dumped apart. ``kek_file``: made at the first start, mode 0600.
+
+    pseudonymise_after, delete_after: counted from the closing of a case's last referral; ISO 8601 (``P365D``) or
+    seconds.
+    """
 
     keys_dsn: str
     kek_file: Path
     case_ref_prefix: str = "AG"
     received_at_most_ahead: timedelta = timedelta(minutes=5)
     received_at_most_ago: timedelta = timedelta(days=30)
+    pseudonymise_after: timedelta = timedelta(days=365)
+    delete_after: timedelta = timedelta(days=730)

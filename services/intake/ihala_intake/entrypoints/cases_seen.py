@@ -3,7 +3,7 @@
 from fastapi import Request
 from ihala_events.access import Role
 from ihala_runtime.access import Principal
-from ihala_runtime.postgres import Work
+from ihala_runtime.postgres import Database, Work
 from ihala_runtime.problem import Problem
 
 from ihala_intake.adapters import cases
@@ -20,6 +20,15 @@ def may_see(file: cases.CaseFile, principal: Principal) -> bool:
     if principal.role is Role.INTEGRATOR:
         return file.integrator_id is not None and file.integrator_id == principal.party_id
     return principal.role is Role.PROTECTION or file.desk_id in principal.desk_ids
+
+
+async def file_in_sight(database: Database, case_ref: str, principal: Principal) -> cases.CaseFile:
+    """The case as it stands, erased or not. Raises Problem (404)."""
+    async with database.connection() as connection:
+        file = await cases.find_case(connection, case_ref)
+    if file is None or not may_see(file, principal):
+        raise Problem.not_found()
+    return file
 
 
 async def case_in_sight(work: Work, case_ref: str, principal: Principal) -> LockedCase:

@@ -7,6 +7,7 @@ from ihala_runtime.postgres import Database
 
 from ihala_intake.adapters.group_commit import GroupCommit
 from ihala_intake.adapters.intake_store import IntakeStore
+from ihala_intake.adapters.subject_files import SubjectFiles
 from ihala_intake.handlers.correct_case import CorrectCase
 from ihala_intake.handlers.disclose import Disclose
 from ihala_intake.handlers.erase_subject import EraseSubject
@@ -23,5 +24,6 @@ class Doors:
     group_commit: GroupCommit[Submission, Outcome]
     open_file: OpenFile
     disclose: Disclose
+    subject_files: SubjectFiles
     correct_case: CorrectCase
     erase_subject: EraseSubject

@@ -1,8 +1,9 @@
 """The door of the person responsible for data: erasure, corrections, the subject file, the audit trail."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
 from ihala_events.wire import rfc3339
 from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, allow
@@ -12,7 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from ihala_intake.domain.correction import Correction
 from ihala_intake.domain.errors import IntakeRefused
-from ihala_intake.entrypoints.cases_seen import case_in_sight, doors_of, locked_case
+from ihala_intake.domain.labels import Labels
+from ihala_intake.domain.subject_page import as_page
+from ihala_intake.entrypoints.cases_seen import case_in_sight, doors_of, file_in_sight, locked_case
 from ihala_intake.entrypoints.refusals import as_problem
 from ihala_intake.handlers.open_file import Erased
 
@@ -50,3 +53,22 @@ async def correct(request: Request, case_ref: str, principal: CaseWorker) -> dic
         except Erased:
             raise Problem.conflict("erased") from None
     return {"case_ref": case_ref, "fields": fields}
+
+
+@router.get("/cases/{case_ref}/export", tags=["protection"], response_class=HTMLResponse)
+async def export(
+    request: Request, case_ref: str, principal: Protection, lang: Literal["fr", "ar", "en"] = "fr"
+) -> Response:
+    """All that is held of the person and who read it, as a page in their language; or ``Accept: application/json``."""
+    doors = doors_of(request)
+    file = await file_in_sight(doors.database, case_ref, principal)
+    gathered = await doors.subject_files.gather(file, principal.actor, doors.clock.now())
+    headers = {"Cache-Control": "no-store"}
+    if _wants_json(request):
+        return JSONResponse(gathered.as_json(), headers=headers)
+    return HTMLResponse(as_page(gathered, Labels(lang)), headers=headers)
+
+
+def _wants_json(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "application/json" in accepted and "text/html" not in accepted
