@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -133,7 +133,7 @@ async def _transaction_alone(work: Work, _received: Sequence[Received]) -> Async
     yield work
 
 
-def authenticated(request: Request) -> Principal:
+async def authenticated(request: Request) -> Principal:  # a plain function would be sent to a thread
     """The caller of a request. Raises Problem 401."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     credentials: Credentials = request.app.state.credentials
@@ -149,10 +149,9 @@ def allow(*roles: str) -> Any:
     """A FastAPI dependency: the caller, if it has one of these roles; else Problem 403."""
     allowed = frozenset(Role(role) for role in roles)
 
-    def check(principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
+    async def check(principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
         if principal.role not in allowed:
             raise Problem.forbidden()
         return principal
 
-    check_any: Callable[..., Principal] = check
-    return Depends(check_any)
+    return Depends(check)

@@ -138,12 +138,11 @@ class ConsumerRunner:
             good, poison = self._decoded(records)
             for record, error in poison:
                 await parking.park(work, self.consumer.name, record, error)
-            ready = await self._not_blocked(work, good)
-            fresh = await self._claimed(work, ready)
+            fresh, behind = await self._claimed(work, good)
             async with self.consumer.open_scope(work, fresh) as scope:
                 for received in fresh:
                     await self._handle(scope, received)
-        self._count(handled=len(fresh), parked=len(poison) + len(good) - len(ready), repeated=len(ready) - len(fresh))
+        self._count(handled=len(fresh), parked=len(poison) + behind, repeated=len(good) - behind - len(fresh))
 
     async def _one_by_one(self, records: Sequence[RawRecord]) -> None:
         """One savepoint a record: what fails is parked, with its key's later records behind it."""
@@ -162,7 +161,7 @@ class ConsumerRunner:
                 good, poison = self._decoded([record])
                 if poison:
                     raise poison[0][1]
-                fresh = await self._claimed(work, await self._not_blocked(work, good))
+                fresh, _ = await self._claimed(work, good)
                 async with self.consumer.open_scope(work, fresh) as scope:
                     for received in fresh:
                         await self._handle(scope, received)
@@ -225,7 +224,7 @@ class ConsumerRunner:
         good, poison = self._decoded([parked.record])
         if poison:
             raise poison[0][1]
-        fresh = await self._claimed(work, good)
+        fresh = await self._claimed_again(work, good)
         async with self.consumer.open_scope(work, fresh) as scope:
             for each in fresh:
                 await self._handle(scope, each)
@@ -256,25 +255,28 @@ class ConsumerRunner:
                 poison.append((record, InvalidMessage("unknown-type", "no handler for this event type")))
         return good, poison
 
-    async def _not_blocked(self, work: Work, received: Sequence[Received]) -> list[Received]:
-        """Those whose key is free; the others are parked behind the one that blocks it."""
+    async def _claimed(self, work: Work, received: Sequence[Received]) -> tuple[list[Received], int]:
+        """(those not handled before, each once; how many were parked behind a waiting one of their key)"""
         if not received:
-            return []
-        blocked = await parking.blocked_keys(work.conn, self.consumer.name, (each.key for each in received))
-        for each in received:
-            if each.key in blocked:
-                await parking.park_behind(work, self.consumer.name, each.raw)
-        return [each for each in received if each.key not in blocked]
+            return [], 0
+        first = self._first_of_each(received)
+        claimed = await inbox.claim(work.conn, self.consumer.name, {key: each.key for key, each in first.items()})
+        behind = [each for each in received if each.key in claimed.blocked]
+        for each in behind:
+            await parking.park_behind(work, self.consumer.name, each.raw)
+        return [each for record_id, each in first.items() if record_id in claimed.fresh], len(behind)
 
-    async def _claimed(self, work: Work, received: Sequence[Received]) -> list[Received]:
-        """Those not handled before, each once."""
-        if not received:
-            return []
+    async def _claimed_again(self, work: Work, received: Sequence[Received]) -> list[Received]:
+        """The same for a parked record's own retry, which is not blocked by itself."""
+        first = self._first_of_each(received)
+        claimed = await inbox.claim(work.conn, self.consumer.name, dict.fromkeys(first))
+        return [each for record_id, each in first.items() if record_id in claimed.fresh]
+
+    def _first_of_each(self, received: Sequence[Received]) -> dict[inbox.RecordId, Received]:
         first: dict[inbox.RecordId, Received] = {}
         for each in received:
             first.setdefault(self.consumer.inbox_id(each), each)
-        fresh = await inbox.claim(work.conn, self.consumer.name, first)
-        return [each for record_id, each in first.items() if record_id in fresh]
+        return first
 
     async def _handle(self, scope: Any, received: Received) -> None:
         if not self.consumer.traced:

@@ -1,7 +1,8 @@
 """The inbox: which records a consumer has handled. Claimed in the transaction of their effects, so a second
-delivery of the same record has none."""
+delivery of the same record has none. A key of which a parked record waits is not claimed: order is kept."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -13,18 +14,38 @@ RecordId = tuple[str, str]
 """(``ce_source``, ``ce_id``)"""
 
 
-async def claim(connection: asyncpg.Connection, consumer: str, ids: Iterable[RecordId]) -> set[RecordId]:
-    """Those of ``ids`` that this consumer has not handled yet; they count as handled when the transaction commits."""
-    ordered = sorted(set(ids))  # the same order everywhere, so that two copies never wait for each other in a circle
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """``fresh``: not handled before. ``blocked``: keys of which a parked record waits; theirs were not claimed."""
+
+    fresh: set[RecordId]
+    blocked: set[bytes]
+
+
+_CLAIM = """
+WITH given AS (SELECT * FROM unnest($2::text[], $3::text[], $4::bytea[]) AS given (source, event_id, key)),
+blocked AS (SELECT DISTINCT key FROM parked WHERE consumer = $1 AND state = 'waiting' AND key = ANY($4)),
+claimed AS (
+    INSERT INTO inbox (consumer, source, event_id)
+    SELECT $1, source, event_id FROM given WHERE key IS NULL OR key NOT IN (SELECT key FROM blocked)
+    ON CONFLICT DO NOTHING RETURNING source, event_id
+)
+SELECT source, event_id, NULL::bytea AS key FROM claimed UNION ALL SELECT NULL, NULL, key FROM blocked
+"""
+
+
+async def claim(connection: asyncpg.Connection, consumer: str, records: Mapping[RecordId, bytes | None]) -> Claimed:
+    """Which records (key by id) this consumer has not handled; they count as handled when the transaction commits."""
+    ordered = sorted(records)  # the same order everywhere, so that two copies never wait for each other in a circle
     rows = await connection.fetch(
-        "INSERT INTO inbox (consumer, source, event_id)"
-        " SELECT $1, source, event_id FROM unnest($2::text[], $3::text[]) AS given (source, event_id)"
-        " ON CONFLICT DO NOTHING RETURNING source, event_id",
+        _CLAIM,
         consumer,
         [source for source, _ in ordered],
         [event_id for _, event_id in ordered],
+        [records[record_id] for record_id in ordered],
     )
-    return {(row["source"], row["event_id"]) for row in rows}
+    fresh = {(row["source"], row["event_id"]) for row in rows if row["key"] is None}
+    return Claimed(fresh, {row["key"] for row in rows if row["key"] is not None})
 
 
 async def clean(connection: asyncpg.Connection) -> int:

@@ -60,7 +60,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             no_reply=True,
             listener=self,
             parser=_raw,
-            decoder=_nothing,
+            decoder=_records,
         )
         self._subscriber(self._on_batch)
         self._subscriber.get_msg = self._next_batch
@@ -70,8 +70,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         by_partition = await consumer.getmany(timeout_ms=LOOK_AGAIN_MS, max_records=self.runner.consumer.max_records)
         return tuple(chain.from_iterable(by_partition.values()))
 
-    async def _on_batch(self, message: KafkaMessage) -> None:
-        records: Any = message.raw_message
+    async def _on_batch(self, records: Any) -> None:
         if self._stopping:
             return
         self._idle.clear()
@@ -186,6 +185,7 @@ class Consumers:
             metadata_max_age_ms=5_000,  # a new party's topic is read within seconds
             graceful_timeout=IN_HAND_SECONDS,
             ack_policy=AckPolicy.MANUAL,
+            apply_types=False,  # injection costs more than handling a record
             logger=None,
         )
         for subscription in self.subscriptions:
@@ -231,8 +231,8 @@ async def _raw(records: Any) -> KafkaMessage:
     )
 
 
-async def _nothing(_message: Any) -> bytes:
-    return b""
+async def _records(message: Any) -> Any:
+    return message.raw_message
 
 
 class _NoConsumer:

@@ -5,7 +5,6 @@ A retry goes through the inbox like a first delivery, so it cannot act twice.
 """
 
 import base64
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,15 +32,6 @@ class Parked:
     id: int
     attempts: int
     record: RawRecord
-
-
-async def blocked_keys(connection: asyncpg.Connection, consumer: str, keys: Iterable[bytes | None]) -> set[bytes]:
-    """Keys of which a record waits: later ones must wait behind it."""
-    given = sorted({key for key in keys if key is not None})
-    rows = await connection.fetch(
-        "SELECT DISTINCT key FROM parked WHERE consumer = $1 AND state = 'waiting' AND key = ANY($2)", consumer, given
-    )
-    return {row["key"] for row in rows}
 
 
 async def park(work: Work, consumer: str, record: RawRecord, error: BaseException) -> None:
