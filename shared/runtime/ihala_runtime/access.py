@@ -26,7 +26,7 @@ from ihala_runtime.postgres import Database, Work
 from ihala_runtime.problem import Problem
 from ihala_runtime.received import Received
 
-LOOK_AGAIN_SECONDS = 0.25
+LOOK_AGAIN_SECONDS = 0.5
 OVERLAP_SECONDS = 5  # rows become visible when their transaction commits, which may be after a later-stamped row
 
 _log = logger(__name__)

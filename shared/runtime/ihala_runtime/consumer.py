@@ -48,7 +48,8 @@ class Consumer(Generic[S]):
     closes, stores what the handlers changed.  handlers: by ``ce_type`` with version.  ignore: types that are
     another consumer's business ("" asks for records that are no event at all); any other unknown type is dead at
     once.  inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).  traced: False for
-    a read model, whose updates say nothing of the journey.
+    a read model, whose updates say nothing of the journey.  gather_seconds: wait so long for more, where nobody
+    waits for the result.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Consumer(Generic[S]):
     inbox_id: Callable[[Received], inbox.RecordId] = _by_event_id
     max_records: int = 500
     traced: bool = True
+    gather_seconds: float = 0.0
 
 
 class Stopping(Exception):

@@ -67,8 +67,14 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     async def _next_batch(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
         """Records as soon as there are some. FastStream's own would sleep blindly after each empty look."""
-        by_partition = await consumer.getmany(timeout_ms=LOOK_AGAIN_MS, max_records=self.runner.consumer.max_records)
-        return tuple(chain.from_iterable(by_partition.values()))
+        wanted = self.runner.consumer
+        taken = await consumer.getmany(timeout_ms=LOOK_AGAIN_MS, max_records=wanted.max_records)
+        first = tuple(chain.from_iterable(taken.values()))
+        if not first or not wanted.gather_seconds:
+            return first
+        await asyncio.sleep(wanted.gather_seconds)
+        more = await consumer.getmany(timeout_ms=0, max_records=wanted.max_records)
+        return (*first, *chain.from_iterable(more.values()))
 
     async def _on_batch(self, records: Any) -> None:
         if self._stopping:

@@ -1,13 +1,15 @@
 """Publishes the outbox to Kafka: one relay per database at a time, in order for each key.
 
+A pass is handed to an idempotent producer in order and acknowledged together; the producer keeps the order of each
+partition, failures included. A key whose row is refused for itself leaves the pass with its later rows.
+
 The advisory lock is held by the very connection that reads and deletes, so a relay that lost the lock cannot
 delete. A stale relay can at most publish twice, which the receivers' inboxes drop.
 """
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,11 +36,15 @@ from ihala_runtime.postgres import Database
 from ihala_runtime.retry_schedule import BackOff
 
 LOCK = 4_191_002
+RELAY = "ihala-relay"
 PASS_ROWS = 500
 POLL_SECONDS = 0.05  # rows of other copies of the service, which cannot wake us
+POLL_ALONE_SECONDS = 1.0
 STANDBY_SECONDS = 1.0
 REFUSED_RETRY_SECONDS = 10
 MAX_BATCH_BYTES = 262_144
+MAX_EVENT_BYTES = 1_000_000  # below what producer and broker take, headers included
+BEHIND_REFUSED = "behind-refused"
 METADATA_LOOKS = 3  # an update under way when we ask may have been sent before the topic was added
 
 _REFUSED_FOR_THEMSELVES = (
@@ -68,19 +74,6 @@ class OutboxRow:
     @property
     def order_key(self) -> RowKey:
         return self.topic, self.key
-
-
-def waves(rows: Iterable[OutboxRow]) -> list[list[OutboxRow]]:
-    """Rows in rounds: each key's first row, then each key's second, and so on; order within a key is kept."""
-    rounds: list[list[OutboxRow]] = []
-    depth: dict[RowKey, int] = defaultdict(int)
-    for row in rows:
-        position = depth[row.order_key]
-        depth[row.order_key] += 1
-        if position == len(rounds):
-            rounds.append([])
-        rounds[position].append(row)
-    return rounds
 
 
 async def kafka_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
@@ -113,6 +106,7 @@ class OutboxRelay:
         self._producer: AIOKafkaProducer | None = None
         self._refused_keys: set[RowKey] = set()
         self._stopping = asyncio.Event()
+        self._alone = False
 
     async def run(self) -> None:
         """Until ``stop``: lead, stand by, and heal by itself when the database or Kafka comes back."""
@@ -135,7 +129,7 @@ class OutboxRelay:
         self._database.committed.set()
 
     async def _lead(self, back_off: BackOff) -> None:
-        connection = await self._database.dedicated()
+        connection = await self._database.dedicated(RELAY)
         try:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 await self._sleep(STANDBY_SECONDS)
@@ -158,6 +152,7 @@ class OutboxRelay:
                 next_look = time.monotonic() + 1.0
                 await self._readmit_refused(connection)
                 await _measure(connection)
+                self._alone = await _is_alone(connection)
             if not full:
                 if self._stopping.is_set():
                     return
@@ -181,40 +176,33 @@ class OutboxRelay:
     async def _publish(
         self, rows: Sequence[OutboxRow]
     ) -> tuple[list[OutboxRow], list[tuple[OutboxRow, str]], Exception | None]:
-        """(acknowledged, refused with why, what broke). A key that failed leaves the pass."""
+        """(acknowledged, refused with why, what broke). A key that was refused leaves the pass."""
         producer = await self._live_producer()
-        published: list[OutboxRow] = []
-        refused: list[tuple[OutboxRow, str]] = []
         out = set(self._refused_keys)
-        for wave in waves(rows):
-            open_rows = []
-            for row in wave:
-                if row.order_key in out:
-                    refused.append((row, "behind-refused"))
-                else:
-                    open_rows.append(row)
-            for row, error in zip(open_rows, await self._send(producer, open_rows), strict=True):
-                if error is None:
-                    published.append(row)
-                elif isinstance(error, _REFUSED_FOR_THEMSELVES):
-                    out.add(row.order_key)
-                    refused.append((row, type(error).__name__))
-                else:
-                    return published, refused, error
-        return published, refused, None
-
-    async def _send(self, producer: AIOKafkaProducer, wave: Sequence[OutboxRow]) -> list[Exception | None]:
-        """What became of each row: None when Kafka has it."""
-        futures: list[Awaitable[object]] = []
-        for row in wave:
+        refused: list[tuple[OutboxRow, str]] = []
+        under_way: list[tuple[OutboxRow, Awaitable[object]]] = []
+        broken: Exception | None = None
+        for row in rows:
+            if row.order_key in out:
+                refused.append((row, BEHIND_REFUSED))
+                continue
             try:
-                futures.append(await self._send_one(producer, row))
-            except (KafkaError, AssertionError) as error:
-                futures.append(_failed(error))
-        outcomes = await asyncio.gather(*futures, return_exceptions=True)
-        return [_as_error(outcome) for outcome in outcomes]
+                under_way.append((row, await self._send_one(producer, row)))
+            except _REFUSED_FOR_THEMSELVES as error:
+                out.add(row.order_key)
+                refused.append((row, type(error).__name__))
+            except KafkaError as error:
+                broken = error
+                break
+        outcomes = await asyncio.gather(*(future for _, future in under_way), return_exceptions=True)
+        errors = [error for error in map(_as_error, outcomes) if error is not None]
+        published = [row for (row, _), outcome in zip(under_way, outcomes, strict=True) if _as_error(outcome) is None]
+        return published, refused, broken or next(iter(errors), None)
 
     async def _send_one(self, producer: AIOKafkaProducer, row: OutboxRow) -> Any:
+        """Hand a row to the producer, which keeps the order of its partition. Raises when it refuses it at once."""
+        if len(row.payload) > MAX_EVENT_BYTES:
+            raise _too_large()
         await _known_topic(producer, row.topic)
         headers = [(name, value.encode()) for name, value in row.headers.items() if name != "traceparent"]
         made_in = row.headers.get("traceparent")
@@ -266,7 +254,8 @@ class OutboxRelay:
 
     async def _wait_for_rows(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._database.committed.wait(), POLL_SECONDS)
+            rest = POLL_ALONE_SECONDS if self._alone else POLL_SECONDS
+            await asyncio.wait_for(self._database.committed.wait(), rest)
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -319,6 +308,15 @@ async def _measure(connection: asyncpg.Connection) -> None:
     metrics.OUTBOX_OLDEST_SECONDS.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
 
 
+async def _is_alone(connection: asyncpg.Connection) -> bool:
+    """True when no other copy of the service stands by: then every event is written, and told of, in this process."""
+    waiting = await connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()"
+    )
+    return not waiting
+
+
 async def _known_topic(producer: AIOKafkaProducer, topic: str) -> None:
     """Raises UnknownTopicOrPartitionError at once where ``send`` would wait 40 s for a missing topic."""
     cluster = producer.client.cluster
@@ -332,13 +330,7 @@ async def _known_topic(producer: AIOKafkaProducer, topic: str) -> None:
     raise UnknownTopicOrPartitionError
 
 
-async def _failed(error: Exception) -> object:
-    raise error
-
-
 def _as_error(outcome: object) -> Exception | None:
-    if isinstance(outcome, AssertionError):
-        return _too_large()
     if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
         raise outcome
     return outcome if isinstance(outcome, Exception) else None

@@ -86,9 +86,10 @@ class Database:
         for act in work.after_commit:
             act()
 
-    async def dedicated(self) -> asyncpg.Connection:
+    async def dedicated(self, application_name: str | None = None) -> asyncpg.Connection:
         """A connection of its own, for a lock that lives as long as it does. The caller closes it."""
-        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_TIMEOUT_SECONDS)
+        settings = {"application_name": application_name or self._application_name, "timezone": "UTC"}
+        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_TIMEOUT_SECONDS, server_settings=settings)
         await _prepare(connection)
         return connection
 

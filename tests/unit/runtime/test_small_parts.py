@@ -3,40 +3,18 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from ihala_events.vocabulary import TIME_ZONE
 from ihala_runtime import telemetry
 from ihala_runtime.access import key_hash, new_key
 from ihala_runtime.clock import FileClock, StaleTimeZoneData, check_time_zone_data
-from ihala_runtime.outbox_relay import OutboxRow, waves
 from ihala_runtime.problem import Problem, parse_body
 from ihala_runtime.retry_schedule import PARKED, BackOff, RetrySchedule
 from pydantic import BaseModel, TypeAdapter
 
 NOW = datetime(2026, 11, 16, 10, 15, tzinfo=UTC)
-
-
-def a_row(row_id: int, key: str) -> OutboxRow:
-    return OutboxRow(row_id, uuid4(), "topic", key, {}, b"", NOW)
-
-
-@given(st.lists(st.sampled_from("abc")))
-def test_waves_hold_each_key_once_and_keep_the_order_of_each_key(keys: list[str]) -> None:
-    rows = [a_row(number, key) for number, key in enumerate(keys)]
-
-    rounds = waves(rows)
-
-    assert sorted(row.id for wave in rounds for row in wave) == list(range(len(keys)))
-    for wave in rounds:
-        assert len({row.key for row in wave}) == len(wave)
-    for key in set(keys):
-        ids = [row.id for wave in rounds for row in wave if row.key == key]
-        assert ids == sorted(ids)
 
 
 def test_a_parked_record_is_tried_after_5_s_30_s_2_min_10_min_1_h_and_then_dead() -> None:

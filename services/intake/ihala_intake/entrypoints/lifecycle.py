@@ -44,6 +44,7 @@ def lifecycle_consumer() -> Consumer[list[News]]:
         open_scope=_together,
         handlers={kind.type: _learn for kind in lifecycle},
         traced=False,
+        gather_seconds=0.05,
     )
 
 

@@ -48,6 +48,7 @@ FULL_LOOK_SECONDS = 60.0
 DRAIN_SECONDS = 4.0
 MOST_FOLLOWERS = 10_000
 PAUSE_SECONDS = 0.5
+GATHER_SECONDS = 0.03
 
 _log = logger(__name__)
 
@@ -209,9 +210,10 @@ class Dispatcher:
             self._lane(partner_id).has_more |= count == places[partner_id]
 
     async def record(self) -> None:
-        """Until cancelled: write results down, as many at a time as there are."""
+        """Until cancelled: write results down, as many at a time as there are after a moment."""
         while True:
             await self._something_tried.wait()
+            await asyncio.sleep(GATHER_SECONDS)
             self._something_tried.clear()
             while self._tried:
                 await self._record_some()

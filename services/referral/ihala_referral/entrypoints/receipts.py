@@ -26,6 +26,8 @@ def receipt_consumer() -> Consumer[Receipts]:
         open_scope=_gathered,
         handlers={kind.type: _note for kind in DELIVERIES},
         ignore=lambda event_type: event_type in {kind.type for kind in ENDPOINTS},
+        traced=False,
+        gather_seconds=0.25,
     )
 
 
