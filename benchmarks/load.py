@@ -48,6 +48,12 @@ class Run:
     webhook_ids: dict[str, set[str]] = field(default_factory=dict)
 
 
+def a_name(number: int) -> str:
+    """A name of its own for each: the same one again would be held as a possible duplicate."""
+    letters = "".join("bdfgklmnrs"[int(digit)] + "a" for digit in f"{number:06d}")
+    return f"Load{letters} Example{letters[::-1]}"
+
+
 def an_intake(number: int) -> dict[str, Any]:
     """One need, one referral; communes in turn, so that nine agencies share the load."""
     return {
@@ -57,8 +63,8 @@ def an_intake(number: int) -> dict[str, Any]:
         "age_band": "25-59",
         "languages": [{"tag": "fr", "level": "good"}],
         "needs": [{"need_code": "HEA-PHC"}],
-        "names": [{"script": "Latn", "value": f"Load Example {number}", "role": "full"}],
-        "phone": "+212600000001",
+        "names": [{"script": "Latn", "value": a_name(number), "role": "full"}],
+        "phone": f"+2126000{number % 100_000:05d}",
         "safe_contact": {"channel": "SMS", "language": "fr"},
         "consent": {
             "text_version": "2026-11", "lang": "fr", "mode": "oral", "basis": "CONSENT",

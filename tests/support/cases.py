@@ -8,11 +8,12 @@ from support.events import a_referral_event, publish
 from support.intake_service import Running
 from support.intakes import an_intake
 from support.runtime import raw_producer
+from support.serving import Client
 
 
-async def a_case(intake: Running, **changes: Any) -> dict[str, Any]:
-    """The answer to the desk's intake."""
-    status, answer, _ = await intake.desk.call(
+async def a_case(intake: Running, desk: Client | None = None, **changes: Any) -> dict[str, Any]:
+    """The answer to a desk's intake."""
+    status, answer, _ = await (desk or intake.desk).call(
         "POST", "/v1/intakes", an_intake(**changes), Idempotency_Key=str(uuid4())
     )
     assert status == 201, answer

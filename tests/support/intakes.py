@@ -1,11 +1,19 @@
 """Intakes for tests: synthetic, with only what matters changed."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from support.names import an_invented_name
 
 NAME = "Zéphyrine Canari-Example"
 PHONE = "+212600000001"
 NOTE = "préfère le matin, canari-note"
+
+
+def a_person() -> dict[str, Any]:
+    """Somebody of whom no other case tells; the telephone is of the range kept for tests."""
+    return {"names": [an_invented_name()], "phone": f"+2126000{secrets.randbelow(100_000):05d}"}
 
 
 def an_intake(**changes: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ shows was read back from the system.
 
 import asyncio
 import json
+import secrets
 import time
 import uuid
 from collections import Counter
@@ -98,8 +99,9 @@ class Demo:
     async def submit_all(self, cases: list[dict[str, Any]], now: datetime) -> dict[str, str]:
         """case_ref by the case's name."""
         submitted: dict[str, str] = {}
+        people = invented_family()
         for case in cases:
-            intake = case["intake"] | {"received_at": as_text(now), "household": household_of(case, submitted)}
+            intake = people(case["intake"]) | {"received_at": as_text(now), "household": household_of(case, submitted)}
             answer = await self._desk("intake").post("/v1/intakes", intake, **{"Idempotency-Key": str(uuid.uuid4())})
             submitted[case["name"]] = answer["case_ref"]
             self.tell(f"{case['name']}: {case['story']} → {answer['case_ref']}")
@@ -159,6 +161,17 @@ class Demo:
         except TimeoutError:
             raise DemoFailed(f"not within {WITHIN_SECONDS} s: {what}") from None
         return answer
+
+
+def invented_family() -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Another family name at each run: the same people again would be held as possible duplicates."""
+    family = "Example" + "".join(secrets.choice("bdfgklmnrst") + secrets.choice("aiu") for _ in range(4))
+
+    def named(intake: Mapping[str, Any]) -> dict[str, Any]:
+        names = [{**name, "value": name["value"].replace("Example", family)} for name in intake.get("names") or []]
+        return {**intake, "names": names}
+
+    return named
 
 
 def household_of(case: Mapping[str, Any], submitted: Mapping[str, str]) -> list[dict[str, str]]:

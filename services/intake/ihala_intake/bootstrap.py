@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from ihala_runtime.clock import Clock
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, Task, until_reachable
 
-from ihala_intake.adapters import cases
+from ihala_intake.adapters import cases, duplicates
 from ihala_intake.adapters.case_in_hand import PostgresAddressing, PostgresKnownCases
 from ihala_intake.adapters.erasure import Erasures
 from ihala_intake.adapters.erasure_ledger import ErasureLedger
@@ -46,7 +47,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         consumers=[lifecycle_consumer(), parties_consumer(doors)],
         tasks=[ledger.follow],
         prepare=[_open_keys(keys_database)],
-        hourly=[_forget_answers(database)],
+        hourly=[_forget_answers(database), _forget_old_keys(database, doors.clock)],
         finish=[keys_database.close],
         state={"doors": doors},
     )
@@ -73,7 +74,7 @@ def _doors(settings: IntakeSettings, database: Database, keys_database: Database
         open_file=open_file,
         disclose=Disclose(PostgresAddressing(database), open_file),
         subject_files=SubjectFiles(database, open_file, settings.pseudonymise_after, settings.delete_after),
-        correct_case=CorrectCase(SealedVault(keys, sealer)),
+        correct_case=CorrectCase(SealedVault(keys, sealer), sealer.person_key),
         erase_subject=EraseSubject(keys),
     )
 
@@ -89,5 +90,13 @@ def _forget_answers(database: Database) -> Task:
     async def forget() -> None:
         async with database.connection() as connection:
             await cases.forget_answers(connection, KEEP_ANSWERS_DAYS)
+
+    return forget
+
+
+def _forget_old_keys(database: Database, clock: Clock) -> Task:
+    async def forget() -> None:
+        async with database.connection() as connection:
+            await duplicates.forget_old_keys(connection, clock.now())
 
     return forget

@@ -9,7 +9,7 @@ from ihala_events.catalogue import DECLINED
 from ihala_runtime.identifiers import uuid7
 from support.cases import a_case, tell
 from support.intake_service import Running
-from support.intakes import NAME, NOTE, PHONE, an_intake
+from support.intakes import NAME, NOTE, PHONE, a_person, an_intake
 from support.waiting import wait_until
 
 
@@ -73,7 +73,7 @@ async def test_the_agency_that_declined_reads_nothing_any_more_even_if_events_co
 
 @pytest.mark.parametrize("need_codes", [None, ["HEA-MAT"]])
 async def test_nothing_is_disclosed_once_consent_is_withdrawn(intake: Running, need_codes: list[str] | None) -> None:
-    case, referral_id = await a_case(intake), uuid7()
+    case, referral_id = await a_case(intake, **a_person()), uuid7()
     await tell(intake, case, referral_id)
     assert (await intake.agency.call("GET", path(case, referral_id)))[0] == 200
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from ihala_runtime.postgres import Database
 from support.intake_service import Running
-from support.intakes import NAME, NOTE, PHONE, an_intake
+from support.intakes import NAME, NOTE, PHONE, a_person, an_intake
 from support.waiting import wait_until
 
 
@@ -32,7 +32,7 @@ async def counts(intake: Running) -> tuple[int, int, int]:
 
 
 async def test_an_intake_is_answered_once_it_is_stored_and_its_event_names_nobody(intake: Running) -> None:
-    status, answer, _ = await submit(intake, an_intake())
+    status, answer, _ = await submit(intake, an_intake(**a_person()))
 
     assert status == 201
     assert answer["state"] == "submitted"

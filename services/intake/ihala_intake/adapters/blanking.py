@@ -10,6 +10,8 @@ from uuid import UUID
 import asyncpg
 from ihala_events.catalogue import CASE_ERASED, SUBJECT_ERASED
 
+from ihala_intake.adapters import duplicates
+
 KEPT_EVENTS = [SUBJECT_ERASED.type, CASE_ERASED.type]
 """They hold ids and a time."""
 
@@ -36,6 +38,7 @@ async def blank_case(connection: asyncpg.Connection, case_id: UUID, at: datetime
         "UPDATE case_file SET erased_at = $2, sealed = '', needs = '[]' WHERE case_id = $1", case_id, at
     )
     await connection.execute("UPDATE consent SET scope = '[]', withdrawn_needs = '{}' WHERE case_id = $1", case_id)
+    await duplicates.forget_person(connection, case_id)
     await connection.execute("DELETE FROM addressee WHERE case_id = $1", case_id)
     await connection.execute(_BLANK_ANSWER, case_id)
     await blank_events(connection, [case_id])

@@ -6,15 +6,18 @@ from datetime import datetime
 from uuid import UUID
 
 from ihala_events.catalogue import EventType
-from ihala_events.intake import ConsentRequest
+from ihala_events.intake import ConsentRequest, staff_digest
 from ihala_events.wire import Payload
 from ihala_runtime.outbox import new_event
 from ihala_runtime.postgres import Database, Work
 
-from ihala_intake.adapters import addressees, audit, cases
+from ihala_intake.adapters import addressees, audit, cases, duplicates
 from ihala_intake.adapters.blanking import blank_case
 from ihala_intake.adapters.cases import CaseFile
+from ihala_intake.adapters.duplicates import Suspected, Verdict
 from ihala_intake.adapters.intake_store import SOURCE
+from ihala_intake.domain.duplicates import PersonKeys
+from ihala_intake.handlers.decide_duplicate import DuplicateDecision
 from ihala_intake.handlers.disclose import Addressed
 
 
@@ -41,8 +44,17 @@ class LockedCase:
     def sealed(self) -> bytes:
         return self.file.sealed
 
-    async def replace_file(self, sealed: bytes) -> None:
+    async def replace_file(self, sealed: bytes, person: PersonKeys | None) -> None:
         await cases.replace_file(self.work.conn, self.case_id, sealed)
+        file = self.file
+        await duplicates.renew_keys(self.work.conn, file.case_id, file.desk_id, file.received_at, person)
+
+    async def decide(self, others: Sequence[Suspected], decision: DuplicateDecision, actor: str, at: datetime) -> None:
+        verdict = Verdict(decision.decision, at, actor, staff_digest(self.case_id, decision.staff))
+        await duplicates.decide(self.work.conn, self.case_id, [each.other_case_id for each in others], verdict)
+
+    async def release(self) -> None:
+        await duplicates.release(self.work.conn, self.case_id)
 
     @property
     def erased_at(self) -> datetime | None:

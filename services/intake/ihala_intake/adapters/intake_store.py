@@ -3,9 +3,11 @@
 The wrapped keys are durable in their own database before the cases are: a stored case can always be opened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 from ihala_events.catalogue import CASE_HELD, CASE_SUBMITTED, INFORMATION_GIVEN
@@ -14,11 +16,11 @@ from ihala_runtime.identifiers import uuid7
 from ihala_runtime.outbox import NewEvent, new_event
 from ihala_runtime.postgres import Database, Work
 
-from ihala_intake.adapters import cases
+from ihala_intake.adapters import cases, duplicates
 from ihala_intake.adapters.cases import CaseRow, RequestKey
 from ihala_intake.adapters.keys import CaseKeys
 from ihala_intake.adapters.sealing import Sealer
-from ihala_intake.domain.acceptance import NewCase, Policy, Tally, answer, with_new_reference
+from ihala_intake.domain.acceptance import NewCase, Policy, Tally, answer, held, with_new_reference
 from ihala_intake.domain.errors import KeyReused
 from ihala_intake.handlers.submit_intake import Outcome, Submission, same_request
 
@@ -58,11 +60,13 @@ class IntakeStore:
             first.setdefault(_key(submission), submission)
         rows = [(key, each.fingerprint, each.answer) for key, each in sorted(first.items())]
         new = await cases.claim_requests(work.conn, rows)
-        await self._store_new(work, [first[key] for key in sorted(new)])
+        told = await self._store_new(work, [first[key] for key in sorted(new)])
         given = await cases.given_answers(work.conn, sorted(first.keys() - new)) if first.keys() - new else {}
-        return [self._outcome(submission, first, new, given) for submission in submissions]
+        return [self._outcome(submission, first, told, given) for submission in submissions]
 
-    async def _store_new(self, work: Work, submissions: Sequence[Submission]) -> None:
+    async def _store_new(self, work: Work, submissions: Sequence[Submission]) -> dict[RequestKey, dict[str, Any]]:
+        """What each is answered."""
+        submissions = await self._held_where_suspected(work, submissions)
         rows: list[CaseRow] = []
         wrapped = []
         for submission in submissions:
@@ -73,20 +77,39 @@ class IntakeStore:
             work.record(_event(submission))
         await self.keys.keep(wrapped)
         await cases.insert_cases(work.conn, rows)
+        return {_key(submission): submission.answer for submission in submissions}
+
+    async def _held_where_suspected(self, work: Work, submissions: Sequence[Submission]) -> Sequence[Submission]:
+        """Those that may repeat a case of the last weeks, or one of this very group, wait for a human."""
+        new = [each.accepted for each in submissions if isinstance(each.accepted, NewCase)]
+        suspected = await duplicates.keep_and_compare(work.conn, new)
+        if not suspected:
+            return submissions
+        told = [self._held(each, suspected) for each in submissions]
+        await duplicates.suspect(work.conn, suspected)
+        changed = [(_key(now), now.answer) for before, now in zip(submissions, told, strict=True) if now is not before]
+        await duplicates.hold_answers(work.conn, changed)
+        return told
+
+    def _held(self, submission: Submission, suspected: Container[UUID]) -> Submission:
+        if not isinstance(submission.accepted, NewCase) or submission.accepted.case_id not in suspected:
+            return submission
+        case = held(submission.accepted)
+        return replace(submission, accepted=case, answer=answer(case, self.policy))
 
     def _outcome(
         self,
         submission: Submission,
         first: dict[RequestKey, Submission],
-        new: set[RequestKey],
+        told: dict[RequestKey, dict[str, Any]],
         given: dict[RequestKey, cases.GivenAnswer],
     ) -> Outcome | KeyReused:
         key = _key(submission)
-        if key not in new:
+        if key not in told:
             return same_request(given[key].fingerprint, given[key].answer, submission)
         if first[key] is submission:
-            return Outcome(submission.answer, replayed=False)
-        return same_request(first[key].fingerprint, first[key].answer, submission)
+            return Outcome(told[key], replayed=False)
+        return same_request(first[key].fingerprint, told[key], submission)
 
     def _redrawn(self, submission: Submission) -> Submission:
         if not isinstance(submission.accepted, NewCase):

@@ -45,6 +45,7 @@ class Sealer:
     def __init__(self, key_encryption_key: bytes) -> None:
         self._wrap = AESGCM(key_encryption_key)
         self._fingerprint_key = HKDF(SHA256(), KEY_BYTES, None, b"ihala request fingerprint").derive(key_encryption_key)
+        self._person_key = HKDF(SHA256(), KEY_BYTES, None, b"ihala duplicate keys").derive(key_encryption_key)
 
     @classmethod
     def from_file(cls, path: Path) -> "Sealer":
@@ -73,6 +74,10 @@ class Sealer:
 
     def fingerprint(self, body: bytes) -> bytes:
         return hmac.digest(self._fingerprint_key, body, hashlib.sha256)
+
+    def person_key(self, sound: bytes) -> int:
+        """64 keyed bits of a name's sound or a telephone, signed as PostgreSQL's bigint is."""
+        return int.from_bytes(hmac.digest(self._person_key, sound, "sha256")[:8], "big", signed=True)
 
 
 def _encrypt(cipher: AESGCM, plain: bytes, case_id: UUID) -> bytes:

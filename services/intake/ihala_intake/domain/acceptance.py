@@ -28,6 +28,7 @@ from ihala_events.vocabulary import NEEDS, TIME_ZONE, DocType, IntakeState, Sex,
 from ihala_runtime.identifiers import uuid7
 
 from ihala_intake.domain.case_ref import new_case_ref
+from ihala_intake.domain.duplicates import PersonKeys
 from ihala_intake.domain.errors import IntakeRefused, NotTheirDesk
 
 
@@ -67,6 +68,7 @@ class NewCase:
     consent: ConsentRequest
     profile: RoutingProfile
     private: bytes
+    person: PersonKeys | None
 
     @property
     def state(self) -> IntakeState:
@@ -100,8 +102,9 @@ def accept(
     *,
     phone: str | None,
     household: Mapping[str, UUID],
+    person: PersonKeys | None,
 ) -> Accepted:
-    """phone: in E.164.  household: case ids by case_ref, all of the intake's."""
+    """phone: in E.164.  household: case ids by case_ref, all of the intake's.  person: to find them again by."""
     if intake.consent is None:
         return _tally(intake)
     case_id, intake_id, consent_id = uuid7(), uuid7(), uuid7()
@@ -141,6 +144,7 @@ def accept(
         consent=intake.consent,
         profile=profile,
         private=_private(intake, phone),
+        person=person,
     )
 
 
@@ -151,6 +155,11 @@ def with_new_reference(case: NewCase, policy: Policy) -> NewCase:
     return replace(
         case, case_ref=case_ref, profile=case.profile.model_copy(update={"case_ref": case_ref, "dataref": dataref})
     )
+
+
+def held(case: NewCase) -> NewCase:
+    """The same case, to wait for a human: it may be a duplicate."""
+    return replace(case, profile=case.profile.model_copy(update={"duplicate_suspected": True}))
 
 
 def profile_consent(consent_id: UUID, consent: ConsentRequest) -> ProfileConsent:

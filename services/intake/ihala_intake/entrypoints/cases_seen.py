@@ -1,5 +1,7 @@
 """Which case a caller may see or change; another's is as if it were missing."""
 
+from collections.abc import Sequence
+
 from fastapi import Request
 from ihala_events.access import Role
 from ihala_runtime.access import Principal
@@ -8,6 +10,7 @@ from ihala_runtime.problem import Problem
 
 from ihala_intake.adapters import cases
 from ihala_intake.adapters.case_in_hand import LockedCase
+from ihala_intake.adapters.duplicates import Suspected
 from ihala_intake.entrypoints.doors import Doors
 
 
@@ -45,3 +48,8 @@ async def locked_case(work: Work, case_ref: str, principal: Principal) -> Locked
     if case.erased_at is not None:
         raise Problem.conflict("erased", "The person was erased: nothing of the case can change any more.")
     return case
+
+
+def compared_in_sight(compared: Sequence[Suspected], principal: Principal) -> list[Suspected]:
+    """The cases a held one was compared with, but never one of another desk: nobody learns who is known elsewhere."""
+    return [each for each in compared if principal.role is Role.PROTECTION or each.desk_id in principal.desk_ids]

@@ -17,11 +17,11 @@ from ihala_runtime.kafka import Consumers
 from ihala_runtime.problem import Problem, parse_body
 from pydantic import TypeAdapter
 
-from ihala_intake.adapters import cases
+from ihala_intake.adapters import cases, duplicates
 from ihala_intake.domain.acceptance import Submitter
 from ihala_intake.domain.disclosure import Disclosure
 from ihala_intake.domain.errors import IntakeRefused, KeyReused, NotTheirDesk
-from ihala_intake.entrypoints.cases_seen import doors_of, locked_case, may_see
+from ihala_intake.entrypoints.cases_seen import compared_in_sight, doors_of, locked_case, may_see
 from ihala_intake.entrypoints.lifecycle import LIFECYCLE_CONSUMER
 from ihala_intake.entrypoints.refusals import as_problem
 from ihala_intake.handlers.open_file import Erased, Reading
@@ -112,6 +112,7 @@ async def read_case(
         if principal.role is Role.INTEGRATOR:
             return {"case_ref": case_ref, "state": IntakeState.SUBMITTED}
         consent = await cases.current_consent(connection, file.case_id)
+        compared = compared_in_sight(await duplicates.suspected_of(connection, file.case_id), principal)
     reading = Reading(principal.actor, "case-read", file.case_id, doors.clock.now())
     try:
         person = (await doors.open_file(reading, file.sealed)).model_dump(mode="json", exclude={"consent", "needs"})
@@ -127,6 +128,7 @@ async def read_case(
         "erased_at": file.erased_at,
         "needs": file.needs,
         "consent": _consent_shown(consent),
+        "compared_with": [{"case_ref": each.case_ref, "decision": each.decision} for each in compared],
         "person": person,
     }
 

@@ -1,27 +1,33 @@
-"""The door of the person responsible for data: erasure, corrections, the subject file, the audit trail."""
+"""What a case needs after its intake: duplicates decided, data corrected, shown to the person, erased."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from ihala_events.vocabulary import IntakeState
 from ihala_events.wire import rfc3339
 from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.http import body_of
-from ihala_runtime.problem import Problem, parse_body
+from ihala_runtime.problem import FieldError, Problem, parse_body
 from pydantic import TypeAdapter, ValidationError
 
+from ihala_intake.adapters import duplicates
+from ihala_intake.adapters.duplicates import Suspected
 from ihala_intake.domain.correction import Correction
 from ihala_intake.domain.errors import IntakeRefused
 from ihala_intake.domain.labels import Labels
 from ihala_intake.domain.subject_page import as_page
-from ihala_intake.entrypoints.cases_seen import case_in_sight, doors_of, file_in_sight, locked_case
+from ihala_intake.entrypoints.cases_seen import case_in_sight, compared_in_sight, doors_of, file_in_sight, locked_case
 from ihala_intake.entrypoints.refusals import as_problem
+from ihala_intake.handlers.decide_duplicate import DuplicateDecision, decide_duplicate
 from ihala_intake.handlers.open_file import Erased
 
 router = APIRouter(prefix="/v1")
 
 _CORRECTION = TypeAdapter(Correction)
+_DECISION = TypeAdapter(DuplicateDecision)
 
 CaseWorker = Annotated[Principal, allow("desk", "protection")]
 Protection = Annotated[Principal, allow("protection")]
@@ -72,3 +78,35 @@ async def export(
 def _wants_json(request: Request) -> bool:
     accepted = request.headers.get("accept", "")
     return "application/json" in accepted and "text/html" not in accepted
+
+
+@router.post("/cases/{case_ref}/duplicate-decision", tags=["case"], openapi_extra=body_of(DuplicateDecision))
+async def decide(request: Request, case_ref: str, principal: CaseWorker) -> dict[str, Any]:
+    """A human compared a held case. Distinct from all: it goes on. The same person: it ends; nothing is merged."""
+    doors = doors_of(request)
+    decision = parse_body(_DECISION, await request.body())
+    async with doors.database.transaction() as work:
+        case = await locked_case(work, case_ref, principal)
+        compared = await duplicates.suspected_of(work.conn, case.case_id)
+        _check_other(decision, compared_in_sight(compared, principal))
+        if case.file.state != IntakeState.HELD:
+            return _repeated(case_ref, decision, compared)
+        with telemetry.journey(case.file.journey):
+            released = await decide_duplicate(case, compared, decision, principal.actor, doors.clock.now())
+    return {"case_ref": case_ref, "decision": decision.decision, "released": released}
+
+
+def _check_other(decision: DuplicateDecision, in_sight: Sequence[Suspected]) -> None:
+    """The case named is one that this one was compared with, and that the caller may see."""
+    if decision.other_case_ref is None and decision.decision == "same_person":
+        raise Problem.invalid([FieldError("/other_case_ref", "required", "which case it is the same person as")])
+    if decision.other_case_ref is not None and decision.other_case_ref not in {each.case_ref for each in in_sight}:
+        raise Problem.invalid([FieldError("/other_case_ref", "not-compared", "is no case this one was compared with")])
+
+
+def _repeated(case_ref: str, decision: DuplicateDecision, compared: Sequence[Suspected]) -> dict[str, Any]:
+    """The decision taken before, given again. Raises Problem (409) for another one."""
+    meant = [each.decision for each in compared if decision.other_case_ref in (None, each.case_ref)]
+    if not meant or set(meant) != {decision.decision}:
+        raise Problem.conflict("not-held", "The case waits for no decision.")
+    return {"case_ref": case_ref, "decision": decision.decision, "released": True}

@@ -8,6 +8,8 @@ from ihala_events.catalogue import EventType
 from ihala_events.intake import ConsentRequest
 from ihala_events.wire import Payload
 
+from ihala_intake.domain.duplicates import PersonKeys
+
 
 class CaseInHand(Protocol):
     @property
@@ -23,7 +25,9 @@ class CaseInHand(Protocol):
     @property
     def sealed(self) -> bytes: ...
 
-    async def replace_file(self, sealed: bytes) -> None: ...
+    async def replace_file(self, sealed: bytes, person: PersonKeys | None) -> None:
+        """The person's data as they read now, and what finds the person again."""
+        ...
 
     @property
     def erased_at(self) -> datetime | None: ...

@@ -9,6 +9,7 @@ from ihala_events.catalogue import CASE_CORRECTED
 from ihala_events.intake import CaseCorrected, IntakeRequest
 
 from ihala_intake.domain.correction import Correction, changed_fields, corrected
+from ihala_intake.domain.duplicates import Keyed, person_keys
 from ihala_intake.handlers.case_work import CaseInHand
 from ihala_intake.handlers.open_file import Erased, Vault
 
@@ -22,6 +23,7 @@ class ResealingVault(Vault, Protocol):
 @dataclass(frozen=True, slots=True)
 class CorrectCase:
     vault: ResealingVault
+    keyed: Keyed
 
     async def __call__(self, case: CaseInHand, correction: Correction, actor: str, now: datetime) -> list[str]:
         """The fields that changed; none, and nobody is told, when they read so before. Raises Erased."""
@@ -43,4 +45,4 @@ class CorrectCase:
         sealed = await self.vault.seal_again(case.case_id, private)
         if sealed is None:
             raise Erased
-        await case.replace_file(sealed)
+        await case.replace_file(sealed, person_keys(intake, intake.phone, self.keyed))

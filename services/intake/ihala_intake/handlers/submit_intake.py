@@ -14,6 +14,7 @@ from ihala_events.intake import IntakeRequest
 from ihala_events.partner import FieldRefusal
 
 from ihala_intake.domain.acceptance import Accepted, Policy, Submitter, accept, answer, check
+from ihala_intake.domain.duplicates import person_keys
 from ihala_intake.domain.errors import IntakeRefused, KeyReused
 from ihala_intake.domain.phone import normalised_phone
 
@@ -46,6 +47,8 @@ class KnownCases(Protocol):
 class Fingerprints(Protocol):
     def fingerprint(self, body: bytes) -> bytes: ...
 
+    def person_key(self, sound: bytes) -> int: ...
+
 
 @dataclass(frozen=True, slots=True)
 class PrepareIntake:
@@ -68,7 +71,8 @@ class PrepareIntake:
         check(intake, submitter, self.policy, now)
         phone = normalised_phone(intake.phone)
         household = await self._household(intake, submitter)
-        accepted = accept(intake, submitter, self.policy, phone=phone, household=household)
+        person = person_keys(intake, phone, self.fingerprints.person_key)
+        accepted = accept(intake, submitter, self.policy, phone=phone, household=household, person=person)
         fingerprint = self.fingerprints.fingerprint(intake.model_dump_json(exclude_none=True).encode())
         told = answer(accepted, self.policy)
         return Submission(submitter, key, fingerprint, accepted, told, journey, traceparent)
