@@ -32,6 +32,7 @@ contracts_app = typer.Typer(no_args_is_help=True, help="What other systems may r
 app.add_typer(clock_app, name="clock")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(party_commands.access_app, name="access")
+app.add_typer(party_commands.audit_app, name="audit")
 app.add_typer(party_commands.directory_app, name="directory")
 app.add_typer(party_commands.route_app, name="route")
 app.command("demo")(party_commands.demo)

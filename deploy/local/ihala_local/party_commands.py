@@ -16,6 +16,7 @@ from ihala_local.state import DEFAULT_FOLDER, State
 
 access_app = typer.Typer(no_args_is_help=True, help="Keys of parties and people.")
 directory_app = typer.Typer(no_args_is_help=True, help="The agencies.")
+audit_app = typer.Typer(no_args_is_help=True, help="The trail of who read personal data.")
 route_app = typer.Typer(no_args_is_help=True, help="Routing without storing.")
 
 
@@ -97,6 +98,15 @@ def route_explain(
             console.print_raw(json.dumps(answer, ensure_ascii=False))
         else:
             console.show(as_table(answer))
+
+
+@audit_app.command("verify")
+def audit_verify(state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Walk the whole trail; exit code 1 and the first row that does not hold, if there is one."""
+    from ihala_local.audit import verify
+
+    with told_failures():
+        console.print_raw(asyncio.run(verify(State(state.resolve()).endpoints())))
 
 
 def demo(

@@ -1,12 +1,15 @@
 """The only file that wires the intake service together."""
 
+import asyncio
 from pathlib import Path
 
 from ihala_runtime.clock import Clock
+from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, Task, until_reachable
 
 from ihala_intake.adapters import cases, duplicates
+from ihala_intake.adapters.audit_check import AuditCheck
 from ihala_intake.adapters.case_in_hand import PostgresAddressing, PostgresKnownCases
 from ihala_intake.adapters.erasure import Erasures
 from ihala_intake.adapters.erasure_ledger import ErasureLedger
@@ -17,7 +20,7 @@ from ihala_intake.adapters.sealing import Sealer
 from ihala_intake.adapters.subject_files import SubjectFiles
 from ihala_intake.adapters.vault import PostgresAudit, SealedVault
 from ihala_intake.domain.acceptance import Policy
-from ihala_intake.entrypoints import http, protection
+from ihala_intake.entrypoints import audit_door, http, protection
 from ihala_intake.entrypoints.doors import Doors
 from ihala_intake.entrypoints.lifecycle import lifecycle_consumer
 from ihala_intake.entrypoints.parties import parties_consumer
@@ -30,6 +33,7 @@ from ihala_intake.settings import IntakeSettings
 
 HERE = Path(__file__).parent
 KEEP_ANSWERS_DAYS = 7
+ANCHOR_EVERY_SECONDS = 10
 
 
 def bootstrap(settings: IntakeSettings) -> Parts:
@@ -43,9 +47,9 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         settings=settings,
         database=database,
         migrations=HERE / "migrations",
-        routers=[http.router, protection.router],
+        routers=[http.router, protection.router, audit_door.router],
         consumers=[lifecycle_consumer(), parties_consumer(doors)],
-        tasks=[ledger.follow],
+        tasks=[ledger.follow, _anchor_audit(doors.audit_check)],
         prepare=[_open_keys(keys_database)],
         hourly=[_forget_answers(database), _forget_old_keys(database, doors.clock)],
         finish=[keys_database.close],
@@ -73,6 +77,7 @@ def _doors(settings: IntakeSettings, database: Database, keys_database: Database
         group_commit=GroupCommit(store.store_group),
         open_file=open_file,
         disclose=Disclose(PostgresAddressing(database), open_file),
+        audit_check=AuditCheck(database, keys_database),
         subject_files=SubjectFiles(database, open_file, settings.pseudonymise_after, settings.delete_after),
         correct_case=CorrectCase(SealedVault(keys, sealer), sealer.person_key),
         erase_subject=EraseSubject(keys),
@@ -84,6 +89,19 @@ def _open_keys(keys_database: Database) -> Task:
         await until_reachable(keys_database, [HERE / "key_migrations"])
 
     return open_keys
+
+
+def _anchor_audit(check: AuditCheck) -> Task:
+    async def anchor() -> None:
+        while True:
+            try:
+                await check.anchor()
+            except Exception as error:
+                if not is_infrastructure(error):
+                    raise
+            await asyncio.sleep(ANCHOR_EVERY_SECONDS)
+
+    return anchor
 
 
 def _forget_answers(database: Database) -> Task:

@@ -3,20 +3,14 @@
 A row is committed before the data are given out. Rows are added one at a time, under a lock.
 """
 
-import hashlib
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
+from ihala_intake.domain.audit_chain import GENESIS, row_hash
+
 ONE_AT_A_TIME = 4_191_003
-GENESIS = bytes(32)
-
-
-def row_hash(previous: bytes, row_id: int, at: datetime, *texts: object) -> bytes:
-    """SHA-256 over the previous hash and this row, fields separated so that none can slide into the next."""
-    fields = [str(row_id), at.isoformat(), *("" if text is None else str(text) for text in texts)]
-    return hashlib.sha256(previous + "\x1f".join(fields).encode()).digest()
 
 
 async def append(

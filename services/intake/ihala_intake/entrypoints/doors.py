@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ihala_runtime.clock import Clock
 from ihala_runtime.postgres import Database
 
+from ihala_intake.adapters.audit_check import AuditCheck
 from ihala_intake.adapters.group_commit import GroupCommit
 from ihala_intake.adapters.intake_store import IntakeStore
 from ihala_intake.adapters.subject_files import SubjectFiles
@@ -24,6 +25,7 @@ class Doors:
     group_commit: GroupCommit[Submission, Outcome]
     open_file: OpenFile
     disclose: Disclose
+    audit_check: AuditCheck
     subject_files: SubjectFiles
     correct_case: CorrectCase
     erase_subject: EraseSubject
