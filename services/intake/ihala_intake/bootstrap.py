@@ -16,6 +16,7 @@ from ihala_intake.adapters.erasure_ledger import ErasureLedger
 from ihala_intake.adapters.group_commit import GroupCommit
 from ihala_intake.adapters.intake_store import IntakeStore
 from ihala_intake.adapters.keys import CaseKeys
+from ihala_intake.adapters.retention import Retention
 from ihala_intake.adapters.sealing import Sealer
 from ihala_intake.adapters.subject_files import SubjectFiles
 from ihala_intake.adapters.vault import PostgresAudit, SealedVault
@@ -41,6 +42,9 @@ def bootstrap(settings: IntakeSettings) -> Parts:
     keys_database = Database(settings.keys_dsn, "ihala-intake-keys", max_connections=4)
     doors = _doors(settings, database, keys_database)
     ledger = ErasureLedger(settings.kafka_bootstrap, Erasures(database, CaseKeys(keys_database)))
+    retention = Retention(
+        database, doors.erase_subject, doors.clock, settings.pseudonymise_after, settings.delete_after
+    )
     return Parts(
         name="intake",
         title="Ihala intake",
@@ -51,7 +55,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         consumers=[lifecycle_consumer(), parties_consumer(doors)],
         tasks=[ledger.follow, _anchor_audit(doors.audit_check)],
         prepare=[_open_keys(keys_database)],
-        hourly=[_forget_answers(database), _forget_old_keys(database, doors.clock)],
+        hourly=[_forget_answers(database), _forget_old_keys(database, doors.clock), retention.apply],
         finish=[keys_database.close],
         state={"doors": doors},
     )

@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from ihala_runtime.settings import ServiceSettings
+from pydantic import model_validator
 
 
 class IntakeSettings(ServiceSettings):
@@ -20,3 +22,9 @@ class IntakeSettings(ServiceSettings):
     received_at_most_ago: timedelta = timedelta(days=30)
     pseudonymise_after: timedelta = timedelta(days=365)
     delete_after: timedelta = timedelta(days=730)
+
+    @model_validator(mode="after")
+    def _deletes_after_it_pseudonymises(self) -> Self:
+        if not timedelta(0) < self.pseudonymise_after <= self.delete_after:
+            raise ValueError("IHALA_DELETE_AFTER must not come before IHALA_PSEUDONYMISE_AFTER, nor either before 0")
+        return self

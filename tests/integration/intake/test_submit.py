@@ -99,8 +99,14 @@ async def test_a_hundred_simultaneous_repetitions_make_one_case(intake: Running)
     assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
 
 
+async def size(database: Database, table: str) -> int:
+    (found,) = await rows(database, f"SELECT count(*) FROM {table}")
+    return int(found[0])
+
+
 async def test_without_consent_only_an_anonymous_tally_is_left(intake: Running) -> None:
     before = await counts(intake)
+    keys_before = [await size(intake.keys, "case_key"), await size(intake.database, "duplicate_key")]
 
     status, answer, _ = await submit(intake, an_intake(consent=None))
 
@@ -119,6 +125,7 @@ async def test_without_consent_only_an_anonymous_tally_is_left(intake: Running) 
     assert "traceparent" not in event["headers"]
     (request,) = await rows(intake.database, "SELECT answer FROM request ORDER BY created_at DESC LIMIT 1")
     assert request["answer"]["case_id"] is None
+    assert [await size(intake.keys, "case_key"), await size(intake.database, "duplicate_key")] == keys_before
 
 
 def a_need(code: str, **parts: Any) -> dict[str, Any]:

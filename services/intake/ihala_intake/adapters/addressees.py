@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 from ihala_events.referral import ReferralEvent
+from ihala_events.vocabulary import ReferralState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,22 @@ class News:
     addressed: bool | None
 
 
+ENDED = frozenset({ReferralState.CLOSED, ReferralState.WITHDRAWN})
+
 _PUT = """
 INSERT INTO addressee AS known (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no,
-    sequence)
-SELECT referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, sequence
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bigint[])
-    AS news (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, sequence)
+    ended_at, sequence)
+SELECT referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, ended_at, sequence
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int[], $8::timestamptz[],
+    $9::bigint[])
+    AS news (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, ended_at, sequence)
 WHERE NOT EXISTS (SELECT FROM case_file WHERE case_file.case_id = news.case_id AND erased_at IS NOT NULL)
 ORDER BY referral_id
 ON CONFLICT (referral_id) DO UPDATE SET
     partner_id = EXCLUDED.partner_id,
     partner_type = EXCLUDED.partner_type,
     attempt_no = EXCLUDED.attempt_no,
+    ended_at = EXCLUDED.ended_at,
     sequence = EXCLUDED.sequence
 WHERE known.sequence < EXCLUDED.sequence
 """
@@ -67,6 +72,7 @@ def _columns(news: News) -> tuple[object, ...]:
         event.need_code,
         *partner,
         event.attempt_no,
+        event.at if event.state in ENDED else None,
         news.sequence,
     )
 

@@ -35,7 +35,11 @@ WHERE aggregate_id = ANY($1) AND NOT type = ANY($2)
 async def blank_case(connection: asyncpg.Connection, case_id: UUID, at: datetime) -> None:
     """Take out of the rows whatever tells of the person. The case's row is locked."""
     await connection.execute(
-        "UPDATE case_file SET erased_at = $2, sealed = '', needs = '[]' WHERE case_id = $1", case_id, at
+        "UPDATE case_file SET erased_at = $2, sealed = '', needs = '[]',"
+        " closed_at = COALESCE((SELECT max(ended_at) FROM addressee WHERE addressee.case_id = $1), $2)"
+        " WHERE case_id = $1",
+        case_id,
+        at,
     )
     await connection.execute("UPDATE consent SET scope = '[]', withdrawn_needs = '{}' WHERE case_id = $1", case_id)
     await duplicates.forget_person(connection, case_id)

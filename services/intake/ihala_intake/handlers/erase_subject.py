@@ -22,11 +22,14 @@ class EraseSubject:
 
     keys: DestroyedKeys
 
-    async def __call__(self, case: CaseInHand, actor: str, now: datetime) -> datetime:
-        """When the person was erased. Doing it again changes nothing and tells nobody twice."""
+    async def __call__(self, case: CaseInHand, actor: str, now: datetime, action: str = "erasure") -> datetime:
+        """When the person was erased. Doing it again changes nothing and tells nobody twice.
+
+        action: as the audit trail tells it; retention erases too.
+        """
         if case.erased_at is None:
             erased = SubjectErased(case_id=case.case_id, case_ref=case.case_ref, erased_at=now)
-            await case.write_down(actor, "erasure", now)
+            await case.write_down(actor, action, now)
             await case.blank(now)
             await case.record(SUBJECT_ERASED, erased, now)
             await case.record(CASE_ERASED, erased, now)
