@@ -48,10 +48,12 @@ class Run:
     webhook_ids: dict[str, set[str]] = field(default_factory=dict)
 
 
-def a_name(number: int) -> str:
-    """A name of its own for each: the same one again would be held as a possible duplicate."""
-    letters = "".join("bdfgklmnrs"[int(digit)] + "a" for digit in f"{number:06d}")
-    return f"Load{letters} Example{letters[::-1]}"
+def a_name() -> str:
+    """A name of its own for each, in every run: the same one again would be held as a possible duplicate."""
+    return "Load " + "".join(_letters.choices("bdfgklmnrstz", k=12)).title() + " Example"
+
+
+_letters = random.SystemRandom()
 
 
 def an_intake(number: int) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def an_intake(number: int) -> dict[str, Any]:
         "age_band": "25-59",
         "languages": [{"tag": "fr", "level": "good"}],
         "needs": [{"need_code": "HEA-PHC"}],
-        "names": [{"script": "Latn", "value": a_name(number), "role": "full"}],
+        "names": [{"script": "Latn", "value": a_name(), "role": "full"}],
         "phone": f"+2126000{number % 100_000:05d}",
         "safe_contact": {"channel": "SMS", "language": "fr"},
         "consent": {
