@@ -1,13 +1,27 @@
 """What every service is told by its environment (prefix ``IHALA_``). A service adds its own fields."""
 
+import os
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ihala_runtime.allowed_hosts import bootstrap_hosts, dsn_hosts, has_sample_password, strangers, url_hosts
 from ihala_runtime.clock import Clock, FileClock, SystemClock
+
+COLLECTORS = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+)
+
+
+def _comma_separated(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 class Mode(StrEnum):
@@ -18,7 +32,8 @@ class Mode(StrEnum):
 class ServiceSettings(BaseSettings):
     """``mode`` synthetic: for invented data only. ``clock_file``: a test clock, refused in production.
 
-    ``instance``: a name for this copy that stays over restarts, unique among the copies.
+    ``instance``: a name for this copy that stays over restarts, unique among the copies. ``allowed_hosts``: in
+    production, every host of the addresses here must be one of these; ``.example.ma`` means all below it.
     """
 
     model_config = SettingsConfigDict(env_prefix="IHALA_", extra="ignore", hide_input_in_errors=True)
@@ -29,6 +44,7 @@ class ServiceSettings(BaseSettings):
     http_port: int = 8000
     mode: Mode = Mode.SYNTHETIC
     cndp_auth_ref: str | None = None
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     clock_file: Path | None = None
     log_level: str = "INFO"
     instance: str | None = None
@@ -38,11 +54,45 @@ class ServiceSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _production_is_strict(self) -> Self:
-        if self.mode is Mode.PRODUCTION and not self.cndp_auth_ref:
-            raise ValueError("production mode needs IHALA_CNDP_AUTH_REF, the reference of the data authority's permit")
-        if self.mode is Mode.PRODUCTION and self.clock_file is not None:
-            raise ValueError("IHALA_CLOCK_FILE is a test clock: not in production")
+        if self.mode is Mode.PRODUCTION:
+            self._check_permit()
+            self._check_secrets()
+            self._check_hosts()
         return self
+
+    def _check_permit(self) -> None:
+        if not self.cndp_auth_ref:
+            raise ValueError("production mode needs IHALA_CNDP_AUTH_REF, the reference of the data authority's permit")
+        if self.clock_file is not None:
+            raise ValueError("IHALA_CLOCK_FILE is a test clock: not in production")
+
+    def _check_secrets(self) -> None:
+        for name, dsn in self._texts("_dsn"):
+            if has_sample_password(dsn):
+                raise ValueError(f"{name} holds a password that comes with samples: not in production")
+
+    def _check_hosts(self) -> None:
+        if not self.allowed_hosts:
+            raise ValueError("production mode needs IHALA_ALLOWED_HOSTS, the hosts in the country it may speak with")
+        found = strangers(dict(self._hosts()), self.allowed_hosts)
+        if found:
+            raise ValueError(f"not in IHALA_ALLOWED_HOSTS: {', '.join(found)}")
+
+    def _hosts(self) -> Iterator[tuple[str, list[str]]]:
+        """Every address that this service is given: databases, broker, collector, its and others' URLs."""
+        yield "IHALA_KAFKA_BOOTSTRAP", bootstrap_hosts(self.kafka_bootstrap)
+        yield from ((name, dsn_hosts(dsn)) for name, dsn in self._texts("_dsn"))
+        yield from ((name, url_hosts(url)) for name, url in self._texts("_url"))
+        for name in COLLECTORS:
+            if url := os.environ.get(name):
+                yield name, url_hosts(url)
+
+    def _texts(self, ending: str) -> Iterator[tuple[str, str]]:
+        """(variable, value) of the fields of that kind, those of the service's own settings too."""
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            if field.endswith(ending) and isinstance(value, str):
+                yield f"IHALA_{field.upper()}", value
 
     def clock(self) -> Clock:
         return SystemClock() if self.clock_file is None else FileClock(self.clock_file)

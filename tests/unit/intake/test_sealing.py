@@ -1,5 +1,6 @@
 """The vault's encryption: only the case's own key opens its file, and nothing that was altered opens."""
 
+import base64
 import stat
 from pathlib import Path
 from uuid import UUID
@@ -76,3 +77,13 @@ def test_the_fingerprint_depends_on_the_key() -> None:
     assert a_sealer().fingerprint(b"body") == a_sealer().fingerprint(b"body")
     assert a_sealer().fingerprint(b"body") != a_sealer(1).fingerprint(b"body")
     assert a_sealer().fingerprint(b"body") != a_sealer().fingerprint(b"body ")
+
+
+@pytest.mark.parametrize("key", [bytes(32), b"changeme" * 4], ids=["zeros", "a word"])
+def test_a_sample_key_is_refused(tmp_path: Path, key: bytes) -> None:
+    file = tmp_path / "kek"
+    file.write_text(base64.b64encode(key).decode())
+    file.chmod(0o600)
+
+    with pytest.raises(UnsafeKeyFile, match="at random"):
+        Sealer.from_file(file)

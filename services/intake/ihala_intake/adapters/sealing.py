@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+LEAST_DIFFERENT_BYTES = 16
+"""Of 32 random bytes; fewer have not been seen by anybody (chance below 1e-13), a sample key has one or two."""
 VERSION = b"\x01"
 
 
@@ -57,6 +59,8 @@ class Sealer:
         key = base64.b64decode(path.read_text().strip(), validate=True)
         if len(key) != KEY_BYTES:
             raise UnsafeKeyFile(f"{path} does not hold a 256-bit key")
+        if len(set(key)) < LEAST_DIFFERENT_BYTES:
+            raise UnsafeKeyFile(f"{path} holds a key that was not drawn at random")
         return cls(key)
 
     def seal(self, case_id: UUID, private: bytes) -> Sealed:
