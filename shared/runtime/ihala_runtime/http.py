@@ -63,8 +63,8 @@ class Observed:
                 metrics.HTTP_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)
 
 
-class BodyLimit:
-    """ASGI middleware: a body is cut off at the limit, whatever its headers say."""
+class Limits:
+    """ASGI middleware: no NUL in an address, and a body is cut off at the limit, whatever its headers say."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -72,6 +72,9 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            await _no_text().response()(scope, receive, send)
             return
         declared = _header(scope, b"content-length")
         if declared and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
@@ -88,6 +91,10 @@ class BodyLimit:
             return message
 
         await self._app(scope, limited, send)
+
+
+def _no_text() -> Problem:
+    return Problem(400, "malformed-address", "The address holds a character that no text may hold")
 
 
 def _too_large() -> Problem:

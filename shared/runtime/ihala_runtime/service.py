@@ -6,6 +6,7 @@ publishes what is in the outbox and leaves, within ten seconds.
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from ihala_runtime.clock import check_time_zone_data
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.health import Health
-from ihala_runtime.http import BodyLimit, Observed, add_common_routes
+from ihala_runtime.http import Limits, Observed, add_common_routes
 from ihala_runtime.kafka import Consumers
 from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
@@ -37,6 +38,7 @@ MEASURE_EVERY_SECONDS = 2.0
 CLEAN_EVERY_SECONDS = 60.0
 HOURLY_SECONDS = 3600.0
 DRAIN_SECONDS = 5.0
+THREAD_SWITCH_SECONDS = 0.001  # the thread that exports spans may not keep requests waiting for 5 ms at a time
 GC_ALLOCATIONS = 20_000  # the default of 700 collects several times a request
 # FastAPI would record paths, which hold case references, beside our own spans.
 NO_SPANS_OF_ITS_OWN = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
@@ -111,7 +113,7 @@ def build_app(parts: Parts) -> FastAPI:
     for router in parts.routers:
         app.include_router(router)
     add_common_routes(app, Health(parts.database, consumers.subscriptions), partial(asyncapi_document, parts.name))
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Limits)
     app.add_middleware(Observed)
     return app
 
@@ -120,6 +122,7 @@ def run(parts: Parts) -> None:
     """Serve until SIGTERM or SIGINT. Ends the process with a message when time-zone data are stale."""
     logs.set_up(parts.name, parts.settings.log_level)
     check_time_zone_data(TIME_ZONE)
+    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     provider = telemetry.set_up(f"ihala-{parts.name}")
     config = uvicorn.Config(
         build_app(parts),

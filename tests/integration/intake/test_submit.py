@@ -201,6 +201,14 @@ async def test_what_is_no_json_object_of_a_decent_size_is_refused(intake: Runnin
     assert await counts(intake) == before
 
 
+@pytest.mark.parametrize("path", ["/v1/cases/AG%00", "/v1/cases/AG-7K3F-9QX2?x=%00", "/v1/cases/%FF"])
+async def test_an_address_that_holds_no_text_is_refused(intake: Running, path: str) -> None:
+    status, problem, _ = await intake.desk.call("GET", path)
+
+    assert status in (400, 404)
+    assert problem["status"] == status
+
+
 async def test_a_key_is_needed_and_must_fit_the_desk(intake: Running) -> None:
     anonymous = await intake.nobody.call("POST", "/v1/intakes", an_intake(), Idempotency_Key="k")
     agency = await intake.agency.call("POST", "/v1/intakes", an_intake(), Idempotency_Key="k")
