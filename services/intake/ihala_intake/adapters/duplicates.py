@@ -12,13 +12,13 @@ import asyncpg
 from ihala_events.vocabulary import Sex
 
 from ihala_intake.domain.acceptance import NewCase
-from ihala_intake.domain.duplicates import PersonKeys, is_suspect
+from ihala_intake.domain.duplicates import YEARS_APART, PersonKeys, is_suspect
 
 WINDOW_DAYS = 90
 MOST_COMPARED = 50
 """Of one block, the newest: a very common name must not make an intake slow."""
 
-_KEEP_AND_COMPARE = "SELECT * FROM keep_and_compare($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_KEEP_AND_COMPARE = "SELECT * FROM keep_and_compare($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 
 
 async def keep_and_compare(connection: asyncpg.Connection, new: Sequence[NewCase]) -> dict[UUID, set[UUID]]:
@@ -47,7 +47,12 @@ def _rows(case_id: UUID, desk_id: str, received_at: datetime, person: PersonKeys
     tokens, spelled = _array(person.tokens), _array(person.spelled)
     born = (person.born_from, person.born_to)
     about = (desk_id, received_at, *born, person.sex.value, tokens, spelled, person.phone)
-    return [(case_id, block, *about) for block in person.blocks]
+    return [(case_id, block, _least_year(person, block), *about) for block in person.blocks]
+
+
+def _least_year(person: PersonKeys, block: int) -> int:
+    """From which year of birth on cases of a block are compared: those of a name all have one, of a telephone not."""
+    return 0 if block == person.phone else person.born_from - YEARS_APART
 
 
 def _array(hashes: Sequence[int]) -> str:
@@ -91,7 +96,7 @@ async def renew_keys(
     await forget_keys(connection, case_id)
     await connection.executemany(
         "INSERT INTO duplicate_key VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::bigint[], $9::text::bigint[], $10)",
-        _rows(case_id, desk_id, received_at, person),
+        [(mine, block, *about) for mine, block, _, *about in _rows(case_id, desk_id, received_at, person)],
     )
 
 

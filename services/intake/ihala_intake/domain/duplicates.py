@@ -55,7 +55,7 @@ def person_keys(intake: IntakeRequest, phone: str | None, keyed: Keyed) -> Perso
     phone_hash = None if phone is None else keyed(b"phone\0" + phone.encode())
     born_from, born_to = _born(intake)
     return PersonKeys(
-        blocks=_blocks(words, phone_hash, keyed),
+        blocks=_blocks(words if born_from == born_to else (), phone_hash, keyed),
         tokens=tuple(keyed(b"sound\0" + word.skeleton.encode()) for word in words),
         spelled=tuple(0 if word.spelled is None else keyed(b"spelled\0" + word.spelled.encode()) for word in words),
         phone=phone_hash,
@@ -73,7 +73,10 @@ def _born(intake: IntakeRequest) -> tuple[int, int]:
 
 
 def _blocks(words: Sequence[NameToken], phone: int | None, keyed: Keyed) -> tuple[int, ...]:
-    """Each two words of the name, in whatever order; a single word; the telephone."""
+    """Each two words of the name, in whatever order; a single word; the telephone.
+
+    Without a year of birth a name alone cannot reach the score: then the telephone is the only block.
+    """
     sounds = sorted({word.skeleton for word in words})
     groups = ["\0".join(pair) for pair in combinations(sounds, 2)] or sounds
     blocks = {keyed(b"block\0" + group.encode()) for group in groups}

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from ihala_events.access import Role
 from ihala_events.intake import ConsentRequest, IntakeRequest
 from ihala_events.vocabulary import IntakeState
 from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, allow
-from ihala_runtime.http import body_of
+from ihala_runtime.http import IdempotencyKey, body_of
 from ihala_runtime.kafka import Consumers
 from ihala_runtime.problem import Problem, parse_body
 from pydantic import TypeAdapter
@@ -38,15 +38,13 @@ _INTAKE = TypeAdapter(IntakeRequest)
 _CONSENT = TypeAdapter(ConsentRequest)
 _WITHDRAWAL = TypeAdapter(WithdrawConsent)
 
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 Submitting = Annotated[Principal, allow("desk", "integrator")]
 CaseWorker = Annotated[Principal, allow("desk", "protection")]
 
 
 @router.post("/intakes", status_code=201, tags=["intake"], openapi_extra=body_of(IntakeRequest))
-async def submit(request: Request, principal: Submitting, idempotency_key: IdempotencyKey = None) -> JSONResponse:
+async def submit(request: Request, principal: Submitting, key: IdempotencyKey) -> JSONResponse:
     """Record an intake: 201 once it is durable. The same key and body: the same answer again."""
-    key = _checked_key(idempotency_key)
     submission = await _prepared(request, principal, key)
     try:
         outcome = await doors_of(request).group_commit.submit(submission)
@@ -80,17 +78,6 @@ async def _prepared(request: Request, principal: Principal, key: str) -> Submiss
 def _submitter(principal: Principal) -> Submitter:
     integrator = principal.party_id if principal.role is Role.INTEGRATOR else None
     return Submitter(principal.credential_id, principal.desk_ids, integrator)
-
-
-def _checked_key(key: str | None) -> str:
-    if not key or len(key) > 255 or not key.isascii() or not key.isprintable():
-        raise Problem(
-            400,
-            "idempotency-key-required",
-            "An Idempotency-Key header is needed",
-            "1 to 255 printable ASCII characters.",
-        )
-    return key
 
 
 def _as_shown(answer: dict[str, Any], principal: Principal) -> dict[str, Any]:
