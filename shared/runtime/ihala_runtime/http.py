@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Header, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from opentelemetry.trace import SpanKind
@@ -106,6 +106,21 @@ def _header(scope: Scope, name: bytes) -> str | None:
         if key == name:
             return str(value.decode("latin-1"))
     return None
+
+
+async def _idempotency_key(key: Annotated[str | None, Header(alias="Idempotency-Key")] = None) -> str:
+    if not key or len(key) > 255 or not key.isascii() or not key.isprintable():
+        raise Problem(
+            400,
+            "idempotency-key-required",
+            "An Idempotency-Key header is needed",
+            "1 to 255 printable ASCII characters.",
+        )
+    return key
+
+
+IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
+"""A route's parameter of this type is the request's key; without a proper one the request is refused."""
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:

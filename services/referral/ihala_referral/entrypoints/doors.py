@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import Header, Query, Request
+from fastapi import Query, Request
 from ihala_events.vocabulary import PARTY_ID_PATTERN
 from ihala_runtime.access import Principal
 from ihala_runtime.failures import DependencyDown
@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 TRIES = 3  # another transaction may take the last place of an agency between reading and writing
 
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(pattern="^[a-z0-9-]{1,63}$")]
 PartyQuery = Annotated[str | None, Query(pattern=PARTY_ID_PATTERN)]
@@ -61,17 +60,6 @@ def doors_of(request: Request) -> Doors:
 
 def viewer_of(principal: Principal) -> Viewer:
     return Viewer(principal.role, principal.party_id, principal.desk_ids)
-
-
-def checked_key(key: str | None) -> str:
-    if not key or len(key) > 255 or not key.isascii() or not key.isprintable():
-        raise Problem(
-            400,
-            "idempotency-key-required",
-            "An Idempotency-Key header is needed",
-            "1 to 255 printable ASCII characters.",
-        )
-    return key
 
 
 def referral_id_of(text: str) -> UUID:

@@ -11,7 +11,7 @@ from ihala_events.intake import CASE_REF_PATTERN
 from ihala_events.vocabulary import ReferralState
 from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, allow, authenticated
-from ihala_runtime.http import body_of
+from ihala_runtime.http import IdempotencyKey, body_of
 from ihala_runtime.problem import Problem, parse_body
 from opentelemetry.trace import SpanKind
 
@@ -24,10 +24,8 @@ from ihala_referral.domain.referral import Referral
 from ihala_referral.domain.visibility import Viewer, may_see, shown
 from ihala_referral.entrypoints.doors import (
     Cursor,
-    IdempotencyKey,
     Limit,
     PartyQuery,
-    checked_key,
     cursor_id,
     doors_of,
     referral_id_of,
@@ -100,14 +98,12 @@ async def _shown(connection: asyncpg.Connection, referrals: Sequence[Referral], 
     ]
 
 
-async def move(
-    door: MoveDoor, request: Request, referral_id: str, principal: Principal, key: str | None
-) -> JSONResponse:
+async def move(door: MoveDoor, request: Request, referral_id: str, principal: Principal, key: str) -> JSONResponse:
     """200 with the referral as it stands now, also for a repetition; 409 with the state."""
     if principal.role not in door.roles:
         raise Problem.forbidden()
     wanted, raw = referral_id_of(referral_id), await request.body()
-    call = Call(principal.credential_id, checked_key(key), fingerprint_of(request.url.path, raw))
+    call = Call(principal.credential_id, key, fingerprint_of(request.url.path, raw))
     body = parse_body(door.body, raw or b"{}")
 
     async def act(unit: PostgresUnit) -> tuple[Answer, bool]:
@@ -150,9 +146,9 @@ def _add_route(door: MoveDoor) -> None:
         request: Request,
         referral_id: str,
         principal: Annotated[Principal, Depends(authenticated)],
-        idempotency_key: IdempotencyKey = None,
+        key: IdempotencyKey,
     ) -> JSONResponse:
-        return await move(door, request, referral_id, principal, idempotency_key)
+        return await move(door, request, referral_id, principal, key)
 
     roles = ", ".join(sorted(door.roles))
     router.post(
