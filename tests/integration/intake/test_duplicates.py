@@ -1,15 +1,23 @@
 """A case that may repeat another waits for a human; nothing is merged, no desk learns who is known elsewhere."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from ihala_events.intake import IntakeRequest
+from ihala_intake.adapters.duplicates import keep_and_compare
+from ihala_intake.adapters.sealing import Sealer
+from ihala_intake.domain.acceptance import NewCase, Policy, Submitter, accept, check
+from ihala_intake.domain.duplicates import person_keys
+from pydantic import TypeAdapter
 from support.cases import a_case
 from support.intake_service import Running
 from support.intakes import a_person, an_intake
 from support.names import an_invented_name
+from support.waiting import wait_until
 
 
 def an_aissatou(given: str, family: str, born: int, phone: str, **changes: Any) -> dict[str, Any]:
@@ -192,3 +200,35 @@ async def test_nothing_of_the_name_or_telephone_stands_in_the_keys(intake: Runni
     text = " ".join(row["text"] for row in rows).lower()
     assert rows
     assert [word for word in ("zephyrine", "zfrn", "canari", "600000009") if word in text] == []
+
+
+async def test_two_copies_of_the_service_at_once_hold_the_later_one(intake: Running) -> None:
+    person = a_person()
+    first, second = a_new_case(person), a_new_case(person)
+    async with intake.database.transaction() as one:
+        assert await keep_and_compare(one.conn, [first]) == {}
+        later = asyncio.create_task(compared_alone(intake, second))
+        await wait_until(lambda: somebody_waits(intake))
+
+    assert await later == {second.case_id: {first.case_id}}
+
+
+def a_new_case(person: dict[str, Any]) -> NewCase:
+    intake = TypeAdapter(IntakeRequest).validate_python(an_intake(**person), strict=False)
+    keys = person_keys(intake, intake.phone, Sealer(bytes(range(32))).person_key)
+    submitter = Submitter("desk:test", frozenset({"baom-agadir"}))
+    policy = Policy("AG", timedelta(), timedelta(), any_time=True, intake_url="", referral_url="")
+    check(intake, submitter, policy, intake.received_at)
+    case = accept(intake, submitter, policy, phone=intake.phone, household={}, person=keys)
+    assert isinstance(case, NewCase)
+    return case
+
+
+async def compared_alone(intake: Running, case: NewCase) -> dict[UUID, set[UUID]]:
+    async with intake.database.transaction() as work:
+        return await keep_and_compare(work.conn, [case])
+
+
+async def somebody_waits(intake: Running) -> bool:
+    async with intake.database.connection() as connection:
+        return bool(await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
