@@ -128,6 +128,9 @@ async def test_what_a_restored_dump_brings_back_is_erased_again_at_the_start(int
 
     assert await key_of(intake, case) is None
     assert [event["type"] for event in await events_of(intake, case)].count(SUBJECT_ERASED.type) == 2
+    async with intake.database.connection() as connection:
+        actors = await connection.fetch("SELECT actor FROM audit WHERE case_id = $1 ORDER BY id", case["case_id"])
+    assert actors[-1]["actor"] == "system:erasure-ledger"
 
 
 async def nothing_to_publish(intake: Running) -> bool:

@@ -9,9 +9,11 @@ from ihala_events.intake import SubjectErased
 from ihala_runtime.postgres import Database, Work
 
 from ihala_intake.adapters import cases
-from ihala_intake.adapters.blanking import blank_case, blank_events
+from ihala_intake.adapters.blanking import blank_events
 from ihala_intake.adapters.case_in_hand import LockedCase
 from ihala_intake.adapters.keys import CaseKeys
+
+ACTOR = "system:erasure-ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +49,7 @@ class Erasures:
         """The other services may have been restored too: they are told once more."""
         file = await cases.find_case(work.conn, erased.case_ref, lock=True)
         if file is not None:
-            await blank_case(work.conn, file.case_id, erased.erased_at)
-            await LockedCase(work, file).record(SUBJECT_ERASED, erased, erased.erased_at)
+            case = LockedCase(work, file)
+            await case.write_down(ACTOR, "erasure", erased.erased_at)
+            await case.blank(erased.erased_at)
+            await case.record(SUBJECT_ERASED, erased, erased.erased_at)
