@@ -338,10 +338,11 @@ async def test_the_leases_of_a_killed_copy_are_taken_over(new_database: NewDatab
 
 
 async def test_a_copy_that_was_paused_sends_nothing_that_another_took_over(new_database: NewDatabase) -> None:
-    async with notification_world(new_database, copies=2, seen_for_seconds=0.05) as (paused, other):
+    async with notification_world(new_database, copies=2, seen_for_seconds=0.4) as (paused, other):
         await paused.know(a_partner(ESSP))
         await paused.listen(ESSP)
         await paused.stop()
+        await asyncio.sleep(0.4)  # the pause itself: what follows must find it not seen lately
         gone = paused.dispatcher.copy_id
         await paused.tell(*(ReferralStory().event("sent") for _ in range(3)))
         assert paused.sender.sent == []  # leased, but not seen lately
