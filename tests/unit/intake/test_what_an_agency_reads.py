@@ -23,12 +23,13 @@ def test_a_school_s_payload_holds_no_health_or_social_field() -> None:
 
     read = disclose(intake, referral_id=uuid7(), case_ref="AG-7K3F-9QX2", need_code="EDU-REI", at=NOW)
 
-    text = read.model_dump_json(exclude_none=True)
+    text = read.model_dump_json()
     assert read.note == "préfère l'école du quartier"
     assert read.facts.out_of_school_months == 14
     hidden = (
         "HEA-MAT",
         "pregnancy",
+        "birth_commune",
         "suivi",
         "V-PRG",
         '"SN"',

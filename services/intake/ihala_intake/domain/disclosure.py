@@ -1,9 +1,10 @@
 """What the addressed agency may read of a person: the need it was asked to meet, and how to reach them safely."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from ihala_events.intake import ConsentScope, Facts, IntakeRequest, Name, SafeContact
+from ihala_events.intake import FACTS, ConsentScope, Facts, IntakeRequest, Name, SafeContact
 from ihala_events.vocabulary import (
     AgeBand,
     BirthPrecision,
@@ -14,6 +15,7 @@ from ihala_events.vocabulary import (
     Sex,
 )
 from ihala_events.wire import Instant, Payload
+from pydantic import field_serializer
 
 SILENT_CHANNELS = frozenset({Channel.NONE, Channel.RELAY})
 
@@ -36,6 +38,11 @@ class Disclosure(Payload):
     facts: Facts
     note: str | None
     disclosed_at: Instant
+
+    @field_serializer("facts")
+    def _of_this_need(self, facts: Facts) -> dict[str, Any]:
+        """Not even the names of other needs' facts."""
+        return facts.model_dump(mode="json", include=set(FACTS[self.need_code]))
 
 
 def disclose(intake: IntakeRequest, *, referral_id: UUID, case_ref: str, need_code: str, at: datetime) -> Disclosure:
