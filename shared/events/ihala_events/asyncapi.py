@@ -6,9 +6,8 @@ Made from the catalogue, with headers, keys, partitions and retention; for integ
 from typing import Any
 
 from ihala_events import topics
-from ihala_events.catalogue import COPIED_TO_AGENCY, EVENT_TYPES, PARTY_IN, PARTY_OUT, EventType
+from ihala_events.catalogue import COPIES, EVENT_TYPES, PARTY_IN, PARTY_OUT, EventType
 from ihala_events.json_schema import event_schema
-from ihala_events.partner import ReferralCopy
 from ihala_events.topics import Topic
 
 READS: dict[str, tuple[Topic, ...]] = {
@@ -29,11 +28,6 @@ WRITES: dict[str, tuple[Topic, ...]] = {
     "notification": (topics.NOTIFICATION_DELIVERY, topics.OPS_PARKED, PARTY_OUT),
     "party": (PARTY_IN,),
 }
-
-COPIES = tuple(
-    EventType(kind.type, PARTY_OUT, ReferralCopy, f"The addressed agency's copy. {kind.means}")
-    for kind in COPIED_TO_AGENCY
-)
 
 _HEADERS = {
     "type": "object",
@@ -73,7 +67,7 @@ def asyncapi_document(name: str) -> dict[str, Any]:
             **{f"receive-{_id(topic)}": _operation("receive", topic) for topic in READS[name]},
             **{f"send-{_id(topic)}": _operation("send", topic) for topic in WRITES[name]},
         },
-        "components": {"messages": {_message_id(kind): _message(kind) for kind in kinds}},
+        "components": {"messages": {kind.schema_name: _message(kind) for kind in kinds}},
     }
 
 
@@ -81,11 +75,6 @@ def kinds_on(topic: Topic) -> list[EventType]:
     """The event types that may stand on a topic; on a party's out topic also the copies made for it."""
     own = [kind for kind in EVENT_TYPES.values() if kind.topic.name == topic.name]
     return [*own, *COPIES] if topic.name == PARTY_OUT.name else own
-
-
-def _message_id(kind: EventType) -> str:
-    """An agency's copy has the type of the event it tells of, and a shape of its own."""
-    return f"{kind.type}.copy" if kind in COPIES else kind.type
 
 
 def _id(topic: Topic) -> str:
@@ -99,7 +88,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "description": topic.description,
         **({"parameters": {"party_id": {"description": "the party's id"}}} if party else {}),
         "messages": {
-            _message_id(kind): {"$ref": f"#/components/messages/{_message_id(kind)}"} for kind in kinds_on(topic)
+            kind.schema_name: {"$ref": f"#/components/messages/{kind.schema_name}"} for kind in kinds_on(topic)
         },
         "bindings": {
             "kafka": {

@@ -14,16 +14,24 @@ PARTY_OUT = topics.party_out("<id>")
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """``type`` as in ``ce_type``; ``topic`` where it is published; ``means`` in one sentence."""
+    """``type`` as in ``ce_type``; ``topic`` where it is published; ``means`` in one sentence.
+
+    ``is_copy``: an agency's copy has the type of the event it tells of, and a shape of its own.
+    """
 
     type: str
     topic: Topic
     payload: PayloadModel
     means: str
+    is_copy: bool = False
+
+    @property
+    def schema_name(self) -> str:
+        return f"{self.type}.copy" if self.is_copy else self.type
 
     @property
     def dataschema(self) -> str:
-        return f"urn:ihala:schema:{self.type}"
+        return f"urn:ihala:schema:{self.schema_name}"
 
 
 def _intake(name: str, payload: type[Payload], means: str) -> EventType:
@@ -122,6 +130,10 @@ EVENT_TYPES: dict[str, EventType] = {
 
 COPIED_TO_AGENCY = (SENT, REMINDER, RECALLED, PLACE_OFFERED, DELETION_REQUESTED, CORRECTION_REQUESTED)
 """Referral events of which the addressed agency gets a copy, by webhook and on ``party.<id>.out.v1``."""
+COPIES = tuple(
+    EventType(kind.type, PARTY_OUT, partner.ReferralCopy, f"The addressed agency's copy. {kind.means}", is_copy=True)
+    for kind in COPIED_TO_AGENCY
+)
 
 
 def versionless(event_type: str) -> str:

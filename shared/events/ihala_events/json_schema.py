@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ihala_events.catalogue import EVENT_TYPES, EventType
+from ihala_events.catalogue import COPIES, EVENT_TYPES, EventType
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -14,5 +14,5 @@ def event_schema(kind: EventType) -> dict[str, Any]:
 
 
 def event_schemas() -> dict[str, dict[str, Any]]:
-    """Schemas by event type."""
-    return {kind.type: event_schema(kind) for kind in EVENT_TYPES.values()}
+    """Schemas by event type; an agency's copy, which is also the body of its webhook, as ``<type>.copy``."""
+    return {kind.schema_name: event_schema(kind) for kind in (*EVENT_TYPES.values(), *COPIES)}

@@ -12,7 +12,7 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from cloudevents.core.formats.json import JSONFormat
 from ihala_events.asyncapi import READS, asyncapi_document
-from ihala_events.catalogue import EVENT_TYPES, EventType
+from ihala_events.catalogue import COPIES, EVENT_TYPES, EventType
 from ihala_events.envelope import Envelope, MalformedEnvelope
 from ihala_events.json_schema import event_schema
 from ihala_events.wire import Payload
@@ -126,3 +126,9 @@ def test_the_headers_are_what_the_public_cloudevents_library_reads() -> None:
     assert event.get_type() == "ihala.referral.sent.v1"
     assert event.get_source() == "/ihala/referral"
     assert event.get_extension("correlationid") == "01a20900-0000-7000-8000-000000000001"
+
+
+def test_no_two_shapes_have_the_same_schema_name() -> None:
+    names = [kind.dataschema for kind in (*EVENT_TYPES.values(), *COPIES)]
+
+    assert len(set(names)) == len(names)

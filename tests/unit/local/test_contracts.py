@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ihala_events.catalogue import EVENT_TYPES
+from ihala_events.catalogue import COPIED_TO_AGENCY, EVENT_TYPES
 from ihala_local.contracts import event_catalogue, export
 
 ROOT = Path(__file__).parents[3]
@@ -23,6 +23,7 @@ def test_the_export_holds_every_service_and_every_event_type_and_every_reference
     assert {f"openapi/{service}.json" for service in ("intake", "referral", "notification")} <= names
     assert {f"asyncapi/{name}.json" for name in ("intake", "referral", "notification", "party")} <= names
     assert {f"schemas/{name}.json" for name in EVENT_TYPES} <= names
+    assert {f"schemas/{kind.type}.copy.json" for kind in COPIED_TO_AGENCY} <= names
     for file in tmp_path.glob("openapi/*.json"):
         document = json.loads(file.read_text(encoding="utf-8"))
         for reference in _references(document):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
-from ihala_events.asyncapi import COPIES
+from ihala_events.catalogue import COPIES
 from ihala_events.partner import ReferralCopy
 from ihala_events.topics import party_out
 from ihala_runtime.outbox import NewEvent, new_event
