@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 TIME_ZONE_KEY = "Africa/Casablanca"
 
@@ -396,7 +397,7 @@ _MACRO_OF = {member: macro for macro, members in MACROLANGUAGES.items() for memb
 def _one_of(codes: frozenset[str]) -> AfterValidator:
     def check(value: str) -> str:
         if value not in codes:
-            raise ValueError("unknown code")
+            raise PydanticCustomError("unknown-code", "is not one of the allowed codes")
         return value
 
     return AfterValidator(check)

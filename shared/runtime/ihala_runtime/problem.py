@@ -135,10 +135,16 @@ def field_errors(details: Iterable[ErrorDetails]) -> list[FieldError]:
 def _field_errors(detail: ErrorDetails) -> list[FieldError]:
     if detail["type"] == "refused":
         return [FieldError(*each) for each in detail["ctx"]["refusals"]]
-    code, message = _CODES.get(detail["type"], ("wrong-type", "has the wrong type"))
+    kind = f"string_{detail['type']}" if _is_of_text(detail) else detail["type"]
+    code, message = _CODES.get(kind, ("wrong-type", "has the wrong type"))
     if "-" in detail["type"] or detail["type"] == "duplicate":  # our own rules name themselves
         code, message = detail["type"], detail["msg"]
     return [FieldError(_pointer(detail["loc"]), code, message)]
+
+
+def _is_of_text(detail: ErrorDetails) -> bool:
+    """A length that is checked after a validator of ours is told as one of a list, of a "Value"."""
+    return detail["type"] in ("too_long", "too_short") and detail["ctx"].get("field_type") == "Value"
 
 
 def _pointer(location: Iterable[int | str]) -> str:

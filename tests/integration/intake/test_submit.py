@@ -133,7 +133,7 @@ def a_need(code: str, **parts: Any) -> dict[str, Any]:
 
 
 REFUSED = [
-    ({"commune_code": "AGD-NOWHERE"}, "/commune_code", "not-allowed"),
+    ({"commune_code": "AGD-NOWHERE"}, "/commune_code", "unknown-code"),
     ({"age_band": "7-9"}, "/age_band", "unknown-code"),
     ({"favourite_colour": "secret-value"}, "/favourite_colour", "unknown-field"),
     ({"languages": []}, "/languages", "too-few"),
@@ -155,6 +155,7 @@ REFUSED = [
     ),
     ({"needs": [{"need_code": "HEA-MAT", "note": "appeler le 06 12 34 56 78"}]}, "/needs/0/note", "identifying-note"),
     ({"needs": [{"need_code": "HEA-MAT", "note": "carte AB123456"}]}, "/needs/0/note", "identifying-note"),
+    ({"needs": [{"need_code": "HEA-MAT", "note": "x" * 281}]}, "/needs/0/note", "too-long"),
     ({"needs": [{"need_code": "HEA-MAT", "note": "nul \u0000"}]}, "/needs/0/note", "not-allowed"),
     ({"age_band": "16-17", "birth_year": None}, "/consent/basis", "minor"),
     ({"household": [{"case_ref": "AG-0000-0000", "relation": "CHILD"}]}, "/household/0/case_ref", "unknown-case"),
