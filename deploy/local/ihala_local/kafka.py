@@ -109,6 +109,7 @@ def settings(node: KafkaNode) -> dict[str, str]:
 def prepare(node: KafkaNode) -> None:
     """Writes the settings and, the first time, formats the data folder."""
     node.folder.mkdir(parents=True, exist_ok=True)
+    node.folder.chmod(0o700)  # the log holds cases, pseudonymous as they are
     lines = (f"{name}={value}" for name, value in settings(node).items())
     node.settings_file.write_text("\n".join(lines) + "\n")
     if not (node.data / "meta.properties").exists():
