@@ -138,8 +138,8 @@ def status(
 
 
 @contracts_app.command("export")
-def contracts_export(folder: Path) -> None:
-    """Write OpenAPI, AsyncAPI, JSON Schemas and the event catalogue into FOLDER."""
+def contracts_export(folder: Path, state: StateFolder = DEFAULT_FOLDER) -> None:  # noqa: ARG001 (all commands take it)
+    """Write OpenAPI, AsyncAPI, JSON Schemas and the event catalogue into FOLDER; no running system is needed."""
     from ihala_local.contracts import export
 
     with told_failures():
@@ -149,13 +149,15 @@ def contracts_export(folder: Path) -> None:
 @clock_app.command("set")
 def clock_set(instant: str, state: StateFolder = DEFAULT_FOLDER) -> None:
     """Set the test clock: 2026-11-16T10:15:00Z."""
-    from ihala_local.test_clock import parse_instant, set_clock
+    from ihala_local.test_clock import as_text, parse_instant, set_clock
 
     with told_failures():
         place = State(state.resolve())
         place.running()
-        set_clock(place.clock_file, parse_instant(instant))
+        wanted = parse_instant(instant)
+        set_clock(place.clock_file, wanted)
         until_clocked(place)
+        console.print_raw(as_text(wanted))
 
 
 @clock_app.command("advance")

@@ -39,7 +39,7 @@ def wait_for_detached(state: State, process: "subprocess.Popen[bytes]", watch: W
     while not is_ready(state, watch):
         if process.poll() is not None:
             said = "\n".join(last_lines(state.folders.log_of(UP_LOG), 40))
-            raise UpFailed(said or f"it ended with code {process.returncode}")
+            raise UpFailed(said.removeprefix("✗ ") or f"it ended with code {process.returncode}")
         time.sleep(POLL_SECONDS)
 
 

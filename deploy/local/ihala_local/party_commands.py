@@ -25,15 +25,20 @@ def access_create(
     role: str,
     party: Annotated[str | None, typer.Option(help="Of an agency or an integrator.")] = None,
     desk: Annotated[list[str] | None, typer.Option(help="Of a desk officer or an integrator; repeat it.")] = None,
-    label: str = "",
+    label: Annotated[str, typer.Option(help="Whose it is; the role and the party if not given.")] = "",
     state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
     """Make a key and print it once, when every service knows it."""
     from ihala_local.access import create
 
     with told_failures():
-        made = asyncio.run(create(State(state.resolve()).endpoints(), role, party, desk or [], label))
+        endpoints = State(state.resolve()).endpoints()
+        made = asyncio.run(create(endpoints, role, party, desk or [], label or named(role, party)))
         console.print_raw(json.dumps(made))
+
+
+def named(role: str, party: str | None) -> str:
+    return f"{role} {party}" if party else role
 
 
 @access_app.command("revoke")
@@ -64,7 +69,7 @@ def access_list(state: StateFolder = DEFAULT_FOLDER) -> None:
 
 @directory_app.command("import")
 def directory_import(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
-    """Add or replace agencies: TOML with one [[partner]] for each."""
+    """Add or replace agencies: TOML with one partner table for each, as export prints them."""
     from ihala_local.directory import import_partners, partners_in
 
     with told_failures():
@@ -90,14 +95,23 @@ def route_explain(
     state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
     """Where an intake would go and why; nothing is stored."""
-    from ihala_local.explain import as_table, explain
+    from ihala_local.explain import explain
 
     with told_failures():
         answer = asyncio.run(explain(State(state.resolve()).endpoints(), json_in(read(file)), at))
         if as_json:
             console.print_raw(json.dumps(answer, ensure_ascii=False))
         else:
-            console.show(as_table(answer))
+            show_explained(answer)
+
+
+def show_explained(answer: dict[str, Any]) -> None:
+    from ihala_local.explain import as_table
+
+    if answer["referrals"]:
+        console.show(as_table(answer))
+    else:
+        console.print_raw(f"{answer['state']}: no referral")
 
 
 @audit_app.command("verify")
