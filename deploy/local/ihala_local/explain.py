@@ -7,6 +7,7 @@ from urllib.parse import quote
 from rich.table import Table
 
 from ihala_local.api import calling
+from ihala_local.journeys import deadlines, plain_table
 
 
 async def explain(endpoints: Mapping[str, Any], intake: object, at: str | None) -> dict[str, Any]:
@@ -18,17 +19,15 @@ async def explain(endpoints: Mapping[str, Any], intake: object, at: str | None) 
 
 
 def as_table(answer: Mapping[str, Any]) -> Table:
-    table = Table("need", "urgency", "rule", "agency", "answer due", "contact due", "hold", box=None, pad_edge=False)
+    table = plain_table("need", "rule", "agency", "answer due UTC\ncontact due UTC", "hold")
     for referral in answer["referrals"]:
         table.add_row(
-            referral["need_code"],
-            referral["urgency"],
-            f"{referral['rule_id']} ({referral['rule_set_version']})",
+            f"{referral['need_code']}\n{referral['urgency']}",
+            f"{referral['rule_id']}\n{referral['rule_set_version']}",
             "\n".join(
                 f"{'→' if each['chosen'] else ' '} {each['partner_id']}: {each['why']}" for each in chain(referral)
             ),
-            referral["ack_due"] or "",
-            referral["contact_due"] or "",
+            deadlines(referral),
             referral["hold_reason"] or "",
         )
     return table

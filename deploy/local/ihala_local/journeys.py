@@ -10,31 +10,30 @@ from ihala_local.demo import Journey
 
 
 def overview(journeys: Sequence[Journey]) -> Table:
-    table = plain_table("case", "need", "rule", "agency", "state", "webhook", "answer due UTC", "contact due UTC")
+    table = plain_table("case", "need\nrule", "agency", "state", "webhook", "answer due UTC\ncontact due UTC")
     for journey in journeys:
         referral = journey.referral
         table.add_row(
             f"{journey.case_name}\n{referral['case_ref']}",
-            f"{referral['need_code']}\n{referral['urgency']}",
-            referral["rule_id"],
+            f"{referral['need_code']}\n{referral['urgency']} {referral['rule_id']}",
             referral["partner_id"],
             referral["hold_reason"] or referral["state"],
             "verified" if journey.all_verified else f"{len(journey.webhooks)} received",
-            minute(referral["ack_due"]),
-            minute(referral["contact_due"]),
+            deadlines(referral),
         )
     return table
 
 
 def steps(journey: Journey) -> Table:
-    """The journey in order, with the webhook the agency received among its steps."""
+    """The journey in order, each webhook after the event it tells of: under a test clock times order nothing."""
     table = plain_table("at UTC", "what", "who")
-    told = [(item["at"], item["type"], item["actor"]) for item in journey.timeline]
-    received = [
-        (webhook["received_at"], received_words(webhook), webhook["partner_id"]) for webhook in journey.webhooks
-    ]
-    for at, what, who in sorted(told + received):
-        table.add_row(at[11:23], what.removeprefix("ihala.").removesuffix(".v1"), who)
+    waiting = list(journey.webhooks)
+    for item in journey.timeline:
+        what = item["type"].removeprefix("ihala.").removesuffix(".v1")
+        table.add_row(millisecond(item["at"]), what, item["actor"])
+        for webhook in [each for each in waiting if each["type"] == item["type"]]:
+            table.add_row(millisecond(webhook["received_at"]), received_words(webhook), webhook["partner_id"])
+            waiting.remove(webhook)
     return table
 
 
@@ -47,11 +46,20 @@ def minute(instant: str | None) -> str:
     return f"{datetime.fromisoformat(instant):%a %d %b %H:%M}" if instant else ""
 
 
+def millisecond(instant: str) -> str:
+    return datetime.fromisoformat(instant).time().isoformat("milliseconds")
+
+
+def deadlines(referral: Mapping[str, Any]) -> str:
+    return f"{minute(referral['ack_due'])}\n{minute(referral['contact_due'])}"
+
+
 def trace_line(trace_id: str, spans: Mapping[str, int], traces_url: str) -> str:
     told = ", ".join(f"{service} {count}" for service, count in sorted(spans.items()))
     return f"trace {trace_id}: spans of {told or 'another collector'} ({traces_url}/api/traces/{trace_id})"
 
 
 def plain_table(*columns: str) -> Table:
-    headers = (Column(header, overflow="fold") for header in columns)
+    """The first column, which holds what is copied from, is never folded."""
+    headers = (Column(header, overflow="fold", no_wrap=header == columns[0]) for header in columns)
     return Table(*headers, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
