@@ -29,13 +29,15 @@ Instant = Annotated[AwareDatetime, AfterValidator(_to_utc), PlainSerializer(rfc3
 
 
 def _printable(value: str) -> str:
+    if not value.strip():
+        raise ValueError("blank")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise ValueError("control character")
     return value
 
 
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_printable)]
-"""Text without control characters, NUL among them."""
+"""Text that is not blank, without control characters, NUL among them."""
 
 
 class Request(BaseModel):

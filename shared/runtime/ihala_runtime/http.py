@@ -25,6 +25,7 @@ from ihala_runtime.failures import INFRASTRUCTURE
 from ihala_runtime.health import Health
 from ihala_runtime.problem import MAX_BODY_BYTES, Problem, field_errors, problem_response
 
+NOT_TO_BE_KEPT = (b"cache-control", b"no-store")  # personal data and keys stay out of every cache
 QUIET_ROUTES = ("/live", "/ready", "/metrics")
 
 
@@ -46,6 +47,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message.setdefault("headers", []).append(NOT_TO_BE_KEPT)
             await send(message)
 
         with telemetry.span(

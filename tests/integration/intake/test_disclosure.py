@@ -21,9 +21,10 @@ async def test_the_addressed_agency_reads_what_it_needs_and_the_reading_is_writt
     case, referral_id = await a_case(intake), uuid7()
     await tell(intake, case, referral_id)
 
-    status, person, _ = await intake.agency.call("GET", path(case, referral_id))
+    status, person, headers = await intake.agency.call("GET", path(case, referral_id))
 
     assert status == 200
+    assert headers["Cache-Control"] == "no-store"
     assert person["names"][0]["value"] == NAME
     assert person["phone"] == PHONE
     assert person["note"] == NOTE

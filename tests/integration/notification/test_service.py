@@ -243,6 +243,16 @@ async def test_a_rotated_secret_and_the_old_one_both_verify(service: RunningServ
     assert (with_the_old["delivered"], with_the_new["delivered"]) == (True, True)
 
 
+async def test_secrets_do_not_pile_up_until_no_server_takes_the_signatures(service: RunningService) -> None:
+    admin = await service.a_key(Role.ADMIN)
+    partner_id = await service.an_agency(admin)
+
+    answers = [await service.call("POST", f"/v1/endpoints/{partner_id}/rotate-secret", admin) for _ in range(9)]
+
+    assert [status for status, _ in answers] == [200] * 7 + [409] * 2
+    assert answers[-1][1]["type"].endswith("too-many-secrets")
+
+
 async def test_an_endpoint_is_told_its_secret_once(service: RunningService) -> None:
     admin = await service.a_key(Role.ADMIN)
     partner_id = await service.an_agency(admin)

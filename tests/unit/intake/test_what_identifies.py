@@ -1,9 +1,10 @@
 """Telephones, notes and references: what is taken, what is put right, what is refused."""
 
+import json
 import re
 
 import pytest
-from ihala_events.intake import CASE_REF_PATTERN, NeedRequest
+from ihala_events.intake import CASE_REF_PATTERN, Name, NeedRequest
 from ihala_intake.domain.case_ref import new_case_ref
 from ihala_intake.domain.errors import IntakeRefused
 from ihala_intake.domain.phone import normalised_phone
@@ -80,3 +81,9 @@ def test_case_references_can_be_read_out_and_differ() -> None:
     for reference in references:
         assert re.fullmatch(CASE_REF_PATTERN, reference)
         assert not set(reference[3:]) & set("ILOU")
+
+
+@pytest.mark.parametrize("value", ["", "  ", "\t", "\u00a0"])
+def test_a_blank_name_is_no_name(value: str) -> None:
+    with pytest.raises(ValidationError):
+        Name.model_validate_json(json.dumps({"script": "Latn", "role": "full", "value": value}))

@@ -69,10 +69,9 @@ async def export(
     doors = doors_of(request)
     file = await file_in_sight(doors.database, case_ref, principal)
     gathered = await doors.subject_files.gather(file, principal.actor, doors.clock.now())
-    headers = {"Cache-Control": "no-store"}
     if _wants_json(request):
-        return JSONResponse(gathered.as_json(), headers=headers)
-    return HTMLResponse(as_page(gathered, Labels(lang)), headers=headers)
+        return JSONResponse(gathered.as_json())
+    return HTMLResponse(as_page(gathered, Labels(lang)))
 
 
 def _wants_json(request: Request) -> bool:

@@ -70,6 +70,14 @@ class PostgresEndpoints:
         await work.conn.execute(_ADD_KEY, secret_id, partner_id, key.kind.value, wrapped)
         await work.conn.execute(_TOUCH, partner_id)
 
+    async def keys_in_use(self, work: Work, partner_id: str) -> int:
+        count: int = await work.conn.fetchval(
+            "SELECT count(*) FROM endpoint_secret WHERE partner_id = $1"
+            " AND (expires_at IS NULL OR expires_at > clock_timestamp())",
+            partner_id,
+        )
+        return count
+
     async def answered_well(self, work: Work, partner_id: str) -> None:
         """A message got through outside the queue: a disabled endpoint is back."""
         for row in await work.conn.fetch(_LOCK_HEALTH, [partner_id]):

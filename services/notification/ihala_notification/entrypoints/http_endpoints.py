@@ -16,7 +16,7 @@ from ihala_notification.domain.endpoint import Endpoint
 from ihala_notification.domain.signing import SignatureKind, SigningKey
 from ihala_notification.domain.webhook_address import MAX_URL_CHARACTERS, AddressRefused
 from ihala_notification.handlers.dispatch import Dispatcher
-from ihala_notification.handlers.endpoints import RegisterEndpoint, RotateSecret, TryEndpoint
+from ihala_notification.handlers.endpoints import MOST_KEYS, RegisterEndpoint, RotateSecret, TooManyKeys, TryEndpoint
 
 PartnerId = Annotated[str, Path(pattern=PARTY_ID_PATTERN)]
 Caller = Annotated[Principal, allow("agency", "admin")]
@@ -79,6 +79,8 @@ def endpoints_router(
                 key = await register(work, partner_id, wanted.url, SignatureKind(wanted.signature))
             except AddressRefused as refused:
                 raise Problem.invalid([FieldError("/url", f"address-{refused.code}", str(refused))]) from None
+            except TooManyKeys:
+                raise _too_many_secrets() from None
         dispatcher.wake()
         return _described(await endpoints.one(partner_id)) | _secret(key)
 
@@ -92,7 +94,10 @@ def endpoints_router(
         """A new secret. The old one goes on signing beside it for the overlap."""
         _own(caller, partner_id)
         async with database.transaction() as work:
-            key = await rotate(work, partner_id)
+            try:
+                key = await rotate(work, partner_id)
+            except TooManyKeys:
+                raise _too_many_secrets() from None
         dispatcher.wake()
         return _described(await endpoints.one(partner_id)) | _secret(key)
 
@@ -121,3 +126,7 @@ def endpoints_router(
 
 def _secret(key: SigningKey | None) -> dict[str, str]:
     return {} if key is None else {"secret": key.for_the_agency()}
+
+
+def _too_many_secrets() -> Problem:
+    return Problem.conflict("too-many-secrets", f"{MOST_KEYS} secrets sign already; wait until an overlap ends.")

@@ -27,11 +27,26 @@ class EndpointStore(Protocol):
 
     async def lock(self, work: Work, partner_id: str) -> SignatureKind | None: ...
 
+    async def keys_in_use(self, work: Work, partner_id: str) -> int: ...
+
     async def answered_well(self, work: Work, partner_id: str) -> None: ...
 
 
 class Sender(Protocol):
     async def post(self, address: str, headers: Mapping[str, str], body: bytes) -> AttemptResult: ...
+
+
+MOST_KEYS = 8
+"""Each signs every message until its overlap ends: more would outgrow what servers take as a header."""
+
+
+class TooManyKeys(Exception):
+    """So many keys were made of late that another has to wait until an overlap ends."""
+
+
+async def _check_room(store: EndpointStore, work: Work, partner_id: str) -> None:
+    if await store.keys_in_use(work, partner_id) >= MOST_KEYS:
+        raise TooManyKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +58,11 @@ class RegisterEndpoint:
     overlap_seconds: float
 
     async def __call__(self, work: Work, partner_id: str, url: str, signature: SignatureKind) -> SigningKey | None:
-        """The new key, when one was made. Raises AddressRefused."""
+        """The new key, when one was made. Raises AddressRefused, TooManyKeys."""
         self.policy.check_url(url)
         if not await self.store.register(work, partner_id, url, signature):
             return None
+        await _check_room(self.store, work, partner_id)
         key = SigningKey.new(signature)
         await self.store.add_key(work, partner_id, key, self.overlap_seconds)
         return key
@@ -60,10 +76,12 @@ class RotateSecret:
     overlap_seconds: float
 
     async def __call__(self, work: Work, partner_id: str) -> SigningKey | None:
-        """None when the agency has no endpoint."""
+        """None when the agency has no endpoint. Raises TooManyKeys."""
         signature = await self.store.lock(work, partner_id)
         if signature is None:
             return None
+        await _check_room(self.store, work, partner_id)
+        await _check_room(self.store, work, partner_id)
         key = SigningKey.new(signature)
         await self.store.add_key(work, partner_id, key, self.overlap_seconds)
         return key
