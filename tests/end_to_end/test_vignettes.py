@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from support.people import People, intake_of, people_of
@@ -111,10 +112,14 @@ async def test_v06_silence_reroutes_at_ack_due_and_contact_due_stays(clocked: Sy
     assert deadlines(first) == ("2026-12-08T09:00:00Z", "2026-12-10T09:00:00Z")
 
     async def tried() -> bool:
-        _, answer, _ = await people.as_role("operator", "notification").call(
-            "GET", f"/v1/deliveries?referral_id={first['referral_id']}"
-        )
-        return bool(answer["items"])
+        """The referral service knows that the agency's endpoint was tried: else our outage is no silence of its."""
+        connection = await asyncpg.connect(people.endpoints["postgres"]["referral"])
+        try:
+            return bool(
+                await connection.fetchval("SELECT tried FROM attempt WHERE referral_id = $1", first["referral_id"])
+            )
+        finally:
+            await connection.close()
 
     await wait_until(tried, within_seconds=30)
     clocked.ihala("clock", "set", "2026-12-08T09:00:00Z")
