@@ -23,7 +23,6 @@ BATCH_SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10),
 )
 CONSUMER_LAG = Gauge("ihala_consumer_lag_records", "Records not handled yet.", ["group", "topic", "partition"])
-SEQUENCE_GAPS = Counter("ihala_sequence_gaps", "Events whose sequence left a gap.", ["group"])
 PARKED = Gauge("ihala_parked_records", "Records set aside.", ["consumer", "state"])
 
 HTTP_SECONDS = Histogram(

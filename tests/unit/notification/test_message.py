@@ -11,40 +11,13 @@ from hypothesis import strategies as st
 from ihala_events.referral import ReferralEvent
 from ihala_events.vocabulary import LANGUAGES, NEEDS, RESTRICTED_NEEDS
 from ihala_notification.domain.message import Links, attempts_over, body, delivery_id
+from support.notification import a_referral_event
 
 EVENT_ID = UUID("01930000-0000-7000-8000-000000000001")
 REFERRAL_ID = UUID("01930000-0000-7000-8000-0000000000aa")
 SENT_AT = datetime(2026, 11, 16, 10, 15, 0, tzinfo=UTC)
 LINKS = Links("http://intake.example/", "http://referral.example")
 SENT = "ihala.referral.sent.v1"
-
-
-def a_referral_event(**changes: Any) -> ReferralEvent:
-    """V01 of the domain: the health centre is asked for maternal care."""
-    values: dict[str, Any] = {
-        "referral_id": REFERRAL_ID,
-        "case_id": UUID(int=2),
-        "case_ref": "AG-7K3F-9QXY",
-        "need_id": UUID(int=3),
-        "need_code": "HEA-MAT",
-        "urgency": "U2",
-        "state": "sent",
-        "partner_id": "essp-agadir",
-        "partner_type": "PT-ESSP",
-        "attempt_no": 1,
-        "rule_id": "R11",
-        "row": "R11",
-        "rule_set_version": "1",
-        "flags": ["in_person"],
-        "language_tags": ["wo", "fr"],
-        "received_at": SENT_AT,
-        "sent_at": SENT_AT,
-        "ack_due": datetime(2026, 11, 17, 10, 15, tzinfo=UTC),
-        "contact_due": datetime(2026, 11, 19, 10, 15, tzinfo=UTC),
-        "actor": "system",
-        "at": SENT_AT,
-    }
-    return ReferralEvent.model_validate(values | changes)
 
 
 def written(event: ReferralEvent) -> dict[str, Any]:
