@@ -2,7 +2,7 @@
 
 from ihala_events.intake import SubjectErased
 
-from ihala_referral.domain.referral import ERASED
+from ihala_referral.domain.referral.case_changes import ERASED
 from ihala_referral.handlers.unit_of_work import UnitOfWork
 
 

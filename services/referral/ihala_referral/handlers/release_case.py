@@ -3,7 +3,7 @@
 from ihala_events.intake import CaseReleased
 from ihala_events.vocabulary import HoldReason
 
-from ihala_referral.domain.referral import SAME_PERSON
+from ihala_referral.domain.referral.case_changes import SAME_PERSON
 from ihala_referral.handlers.unit_of_work import UnitOfWork
 
 

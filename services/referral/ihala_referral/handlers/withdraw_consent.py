@@ -2,7 +2,8 @@
 
 from ihala_events.intake import ConsentWithdrawn
 
-from ihala_referral.domain.referral import CONSENT_WITHDRAWN, Referral
+from ihala_referral.domain.referral import Referral
+from ihala_referral.domain.referral.case_changes import CONSENT_WITHDRAWN
 from ihala_referral.handlers.unit_of_work import UnitOfWork
 
 

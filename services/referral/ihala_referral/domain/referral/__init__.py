@@ -1,0 +1,89 @@
+"""The life of one referral: one need on its way, through one or more agencies.
+
+record         its fields, what can be read from them, its events
+asking         the next agency: chosen, asked, its turn ended
+agency_moves   what an agency answers
+staff_moves    what the desk, protection and the operator decide
+case_changes   what follows from the case: release, consent, withdrawal, correction, erasure
+clock_answers  what time does: timers, silence, a corrected calendar
+
+Every change goes through a method of `Referral`, which returns the events it made or raises a refusal; nothing else
+may set a field.  A repetition of the last move makes no event.  Time is a parameter, the world is a parameter.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ihala_events import catalogue
+from ihala_events.vocabulary import HoldReason, ReferralState
+
+from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
+from ihala_referral.domain.explanation import explained_chain
+from ihala_referral.domain.referral.agency_moves import AgencyMoves
+from ihala_referral.domain.referral.case_changes import CaseChanges
+from ihala_referral.domain.referral.clock_answers import ClockAnswers
+from ihala_referral.domain.referral.record import SYSTEM
+from ihala_referral.domain.referral.staff_moves import StaffMoves
+from ihala_referral.domain.routing import Routed
+
+
+class Referral(AgencyMoves, StaffMoves, CaseChanges, ClockAnswers):
+    """How it begins; its moves are in the rooms it is made of."""
+
+    __slots__ = ()
+
+    @classmethod
+    def propose(
+        cls, referral_id: UUID, need_id: UUID, case: CaseFile, routed: Routed, received_at: datetime, scene: Scene
+    ) -> tuple["Referral", Happenings]:
+        """A referral as routing found it; without a hold it is sent at once."""
+        referral = cls(
+            referral_id=referral_id,
+            case=case,
+            need_id=need_id,
+            need_code=routed.need.code,
+            urgency=routed.urgency,
+            state=ReferralState.PROPOSED,
+            hold_reason=routed.hold_reason,
+            rule_id=routed.rule_id,
+            row=routed.row,
+            rule_set_version=routed.rule_set_version,
+            links=routed.links,
+            mandate=routed.mandate,
+            requires_confirmation=routed.requires_confirmation,
+            other_staff_confirms=routed.other_staff_confirms,
+            flags=tuple(routed.flags),
+            explanation=_explanation(routed),
+            received_at=received_at,
+            ack_due=routed.ack_due,
+            contact_due=routed.contact_due,
+            hard_deadline=routed.hard_deadline,
+        )
+        return referral, referral._begin(routed, scene)
+
+    def _begin(self, routed: Routed, scene: Scene) -> Happenings:
+        self.due_from = self._counts_from(scene.now)
+        happened = [self._event(catalogue.PROPOSED, scene.now)]
+        if routed.gap is not None:
+            happened.append(self._event(catalogue.GAP_RECORDED, scene.now, reason=routed.gap))
+        if routed.hold_reason is HoldReason.CONSENT:
+            happened.append(self._event(catalogue.CONSENT_NEEDED, scene.now))
+        if routed.state is ReferralState.PROPOSED or routed.choice.chosen is None:
+            return happened
+        if routed.state is ReferralState.OUT_OF_AREA:
+            self.state = routed.state
+            happened.append(self._event(catalogue.OUT_OF_AREA, scene.now))
+        return happened + self._send(routed.choice.chosen, SYSTEM, scene, waitlisted=routed.choice.waitlisted)
+
+
+def _explanation(routed: Routed) -> dict[str, Any]:
+    """What a referral keeps of why it went where it went."""
+    return {
+        "added_by": routed.need.added_by,
+        "urgency_default": str(routed.urgency_default),
+        "requires_confirmation": routed.requires_confirmation,
+        "offers": list(routed.offers),
+        "notify": {"person": routed.notify.person, "partner": routed.notify.partner},
+        "partner_chain": explained_chain(routed.choice.candidates),
+    }

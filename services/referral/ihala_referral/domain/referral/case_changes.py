@@ -1,0 +1,76 @@
+"""What happens to the referral because something happened to the case.
+
+A withdrawal asks every agency that was asked to delete what it read, also of a referral that is closed.
+"""
+
+from ihala_events import catalogue
+from ihala_events.vocabulary import HoldReason, ReferralState
+
+from ihala_referral.domain.attempt import Happenings, Scene
+from ihala_referral.domain.explanation import explained_chain
+from ihala_referral.domain.referral.asking import Asking
+from ihala_referral.domain.referral.record import SYSTEM
+from ihala_referral.domain.transitions import Move, check
+
+SAME_PERSON = "DUPLICATE"
+CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
+ERASED = "ERASED"
+
+
+class CaseChanges(Asking):
+    __slots__ = ()
+
+    def release(self, scene: Scene) -> Happenings:
+        """A human found the suspected duplicate to be another person."""
+        if self.hold_reason is not HoldReason.DUPLICATE:
+            return []
+        check(Move.RELEASE, self.state)
+        if self.requires_confirmation:
+            self.hold_reason = HoldReason.CONFIRMATION
+            return [self._event(catalogue.PROPOSED, scene.now)]
+        return self._ask_next(SYSTEM, scene)
+
+    def consent_recorded(self, scene: Scene) -> Happenings:
+        """The case has a new consent: a referral that waited for it is chosen anew."""
+        if self.hold_reason is not HoldReason.CONSENT:
+            return []
+        if self.requires_confirmation and not self.attempts:
+            return self._propose_anew(scene)
+        return self._ask_next(SYSTEM, scene)
+
+    def _propose_anew(self, scene: Scene) -> Happenings:
+        choice = self._choose(scene)
+        self.explanation = self.explanation | {"partner_chain": explained_chain(choice.candidates)}
+        if choice.chosen is None:
+            return []
+        self.hold_reason = HoldReason.CONFIRMATION
+        return [self._event(catalogue.PROPOSED, scene.now)]
+
+    def withdraw(self, reason: str, scene: Scene) -> Happenings:
+        """Open: taken back.  Every agency that was asked must delete what it read, also of one that is closed."""
+        if self.state is ReferralState.WITHDRAWN:
+            return []
+        happened = []
+        if self.is_open:
+            happened = self._recall(reason, SYSTEM, scene)
+            self.state, self.hold_reason = check(Move.WITHDRAW, self.state), None
+            happened.append(self._event(catalogue.WITHDRAWN, scene.now, reason=reason))
+        return happened + self._request_deletions(scene)
+
+    def _request_deletions(self, scene: Scene) -> Happenings:
+        last_of = {attempt.partner_id: attempt for attempt in self.attempts if attempt.deletion is None}
+        for attempt in last_of.values():
+            attempt.deletion = "requested"
+        return [self._event(catalogue.DELETION_REQUESTED, scene.now, attempt=attempt) for attempt in last_of.values()]
+
+    def request_correction(self, scene: Scene) -> Happenings:
+        """The person's data changed: every agency that still works with them reads them again."""
+        attempt = self.current
+        if not self.is_open or attempt is None or not attempt.is_live:
+            return []
+        attempt.correction = "requested"
+        return [self._event(catalogue.CORRECTION_REQUESTED, scene.now)]
+
+    def blank(self) -> None:
+        """The person is erased: ids, need, states and times stay, why it went where it went does not."""
+        self.explanation, self.flags = {}, ()
