@@ -108,7 +108,7 @@ class PostgresStore:
     def __init__(self, database: Database, clock: ManualClock) -> None:
         self.clock = clock
         self.database = database
-        self.environment = Environment(clock, rules(), calendar())
+        self.environment = Environment(clock, [rules()], calendar())
 
     @asynccontextmanager
     async def unit(self, referral_ids: Sequence[UUID] = (), case_ids: Sequence[UUID] = ()) -> AsyncIterator[UnitOfWork]:

@@ -1,7 +1,7 @@
 """Builders for the referral service's tests: they show only what matters to a test."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +20,7 @@ from ihala_referral.domain.case import AskedNeed, Case, Consent, ScopeEntry
 from ihala_referral.domain.choice import Places
 from ihala_referral.domain.directory import Directory, Partner, partner_of
 from ihala_referral.domain.routing import Routed, World, route
-from ihala_referral.domain.rules import RuleSet
+from ihala_referral.domain.rules import RuleSet, in_force
 
 EVERY_TYPE = tuple(PartnerType)
 
@@ -37,7 +37,7 @@ def calendar() -> Calendar:
 
 @lru_cache(maxsize=1)
 def rules() -> RuleSet:
-    return load_rules()
+    return in_force((each.rules for each in load_rules()), date(2026, 11, 16))
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """The only file that wires the referral service together."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ihala_runtime.postgres import Database
@@ -8,9 +9,16 @@ from ihala_runtime.service import Parts, Task
 from ihala_referral.adapters.first_start import admit_first_admin, remember_rules
 from ihala_referral.adapters.idempotency import forget_answers
 from ihala_referral.adapters.party_topics import PartyTopics
-from ihala_referral.adapters.shipped_data import load_calendar, load_rules
+from ihala_referral.adapters.shipped_data import ShippedRules, load_calendar, load_rules
 from ihala_referral.adapters.snapshots import Environment
-from ihala_referral.entrypoints import http_calendar, http_credentials, http_partners, http_referrals, http_routing
+from ihala_referral.entrypoints import (
+    http_calendar,
+    http_credentials,
+    http_partners,
+    http_referrals,
+    http_routing,
+    http_rules,
+)
 from ihala_referral.entrypoints.cases import case_consumer
 from ihala_referral.entrypoints.clockwork import (
     LOOK_AGAIN_SECONDS,
@@ -24,13 +32,14 @@ from ihala_referral.entrypoints.receipts import receipt_consumer
 from ihala_referral.settings import ReferralSettings
 
 HERE = Path(__file__).parent
-DOORS = (http_referrals, http_routing, http_partners, http_calendar, http_credentials)
+DOORS = (http_referrals, http_routing, http_rules, http_partners, http_calendar, http_credentials)
 
 
 def bootstrap(settings: ReferralSettings) -> Parts:
     """Raises CalendarError for stale zone data, RuleSetError for rules that cannot be used."""
     database = Database(settings.postgres_dsn, "ihala-referral")
-    environment = Environment(settings.clock(), load_rules(), load_calendar())
+    shipped = load_rules()
+    environment = Environment(settings.clock(), [each.rules for each in shipped], load_calendar())
     doors = Doors(database, environment)
     topics = PartyTopics(database, settings.kafka_bootstrap, doors.parties_changed)
     return Parts(
@@ -42,7 +51,7 @@ def bootstrap(settings: ReferralSettings) -> Parts:
         routers=[module.router for module in DOORS],
         consumers=[case_consumer(environment), party_consumer(environment), receipt_consumer()],
         tasks=[_clockwork(settings, database, environment).run, Reconciler(database).run, topics.run],
-        prepare=[_first_admin(settings, database), _keep_rules(database, environment)],
+        prepare=[_first_admin(settings, database), _keep_rules(database, environment, shipped)],
         hourly=[_forget_answers(database)],
         state={"doors": doors},
     )
@@ -60,9 +69,13 @@ def _first_admin(settings: ReferralSettings, database: Database) -> Task:
     return admit
 
 
-def _keep_rules(database: Database, environment: Environment) -> Task:
+def _keep_rules(database: Database, environment: Environment, shipped: Sequence[ShippedRules]) -> Task:
+    """An activated set that this release cannot read stops the start."""
+
     async def keep() -> None:
-        await remember_rules(database, environment.rules)
+        await remember_rules(database, shipped)
+        async with database.connection() as connection:
+            await environment.snapshot(connection)
 
     return keep
 

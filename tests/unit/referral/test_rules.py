@@ -1,15 +1,17 @@
 """The rule file is checked when it is loaded: what is wrong names its row."""
 
 import re
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ihala_events.vocabulary import NEEDS
+from ihala_events.vocabulary import NEEDS, Vulnerability
 from ihala_referral.adapters.shipped_data import rule_texts
 from ihala_referral.domain.conditions import Circumstances, ConditionError, parse_condition
 from ihala_referral.domain.errors import RuleSetError
-from ihala_referral.domain.rules import RuleSet, parse_rule_set
+from ihala_referral.domain.rules import RuleSet, in_force, parse_rule_set
 from support.referral_world import rules
 
 SHIPPED = next(iter(rule_texts().values()))
@@ -182,6 +184,86 @@ def test_a_condition_reads_as_it_is_written(text: str, given: Circumstances, hol
 def test_a_condition_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(ConditionError):
         parse_condition(text)
+
+
+HEAD = '[rule_set]\nversion = "1"\nvalid_from = 2026-11-01\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "file: 'row' is missing"),
+        ("row = 5\n" + HEAD, "row: is written"),
+        ('row = ["R02"]\n' + HEAD, "row 1: a table is expected"),
+        ("rule_set = 5\nrow = []", "rule_set: a table is expected"),
+        ("row = []\n[rule_set]\nversion = 1\nvalid_from = 2026-11-01", "rule_set: 'version' is a text"),
+        ('row = []\n[rule_set]\nversion = "a b"\nvalid_from = 2026-11-01', "rule_set: 'version' is up to 40"),
+        ('row = []\n[rule_set]\nversion = "1"\nvalid_from = "2026-11-01"', "rule_set: 'valid_from' is a date"),
+        ('row = []\n[rule_set]\nversion = "1"\nvalid_from = 2026-11-01T00:00:00Z', "rule_set: 'valid_from' is a date"),
+        ('row = []\n[rule_set]\nversion = "1"\nvalid_from = 0001-01-01', "rule_set: 'valid_from' lies in"),
+        ('row = []\n[rule_set]\nversion = "1"\nvalid_from = 2026-02-30', "not TOML"),
+        ("row = " + "[" * 5000, "not TOML"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused_by_name(text: str, problem: str) -> None:
+    with pytest.raises(RuleSetError) as refused:
+        parse_rule_set(text)
+
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('needs = ["HEA-MAT"]', 'needs = "HEA-MAT"', "R10: 'needs' is a list of texts"),
+        ('needs = ["HEA-MAT"]', "needs = []", "R10: 'needs' names each need once"),
+        ('needs = ["HEA-MAT"]', 'needs = ["HEA-MAT", 5]', "R10: 'needs' is a list of texts"),
+        ('when = "self_harm_risk"', "when = true", "R15: 'when' is a text"),
+        ('chain = ["PT-HOS", "PT-ESSP"]', 'chain = ["PT-HOS", "PT-HOS"]', "R07: 'chain' names a step twice"),
+        ('id = "R07"\n', "", "row 4: 'id' is missing"),
+        ('id = "R07"\n', "id = 7\n", "row 4: 'id' is a text"),
+        ('status_rules = ["R17"', 'status_rules = ["R17a"', "rule_set: 'status_rules' names rules"),
+        ('when_added = ["SOC-CPU"', 'when_added = ["SOC-XXX"', "rule_set: unknown need 'SOC-XXX'"),
+        ("of_each_need = true", 'of_each_need = "yes"', "HEA-EMG: 'of_each_need' is true or false"),
+    ],
+)
+def test_a_wrong_type_names_its_row(old: str, new: str, problem: str) -> None:
+    with pytest.raises(RuleSetError) as refused:
+        parse_rule_set(_shipped_with(old, new))
+
+    assert problem in str(refused.value)
+
+
+def test_every_wrong_row_is_named_at_once() -> None:
+    text = _shipped_with('needs = ["HEA-MAT"]', "needs = []").replace('when = "self_harm_risk"', 'when = "?"')
+
+    with pytest.raises(RuleSetError) as refused:
+        parse_rule_set(text)
+
+    assert [problem.split(":")[0] for problem in refused.value.problems] == ["R10", "R15"]
+
+
+@pytest.mark.parametrize("when", ["(" * 21 + "danger_sign" + ")" * 21, "not " * 21 + "danger_sign", "age<9 or " * 300])
+def test_a_condition_that_nobody_could_read_is_refused(when: str) -> None:
+    with pytest.raises(RuleSetError, match="R15: the condition is"):
+        parse_rule_set(_shipped_with('when = "self_harm_risk"', f'when = "{when}"'))
+
+
+def test_conditions_that_cannot_be_checked_in_time_are_refused() -> None:
+    every = " or ".join([*map(str, Vulnerability), "age < 3", "sex = M", "self_harm_risk", "basis = CONSENT"])
+
+    with pytest.raises(RuleSetError, match="HEA-MHP: its rows tell more than 100000 cases apart"):
+        parse_rule_set(_shipped_with('when = "self_harm_risk"', f'when = "{every}"'))
+
+
+@pytest.mark.parametrize(
+    ("today", "version"), [("2026-10-01", "a"), ("2026-11-30", "a"), ("2026-12-01", "b"), ("2027-01-01", "b")]
+)
+def test_a_set_that_begins_later_is_not_yet_in_force(today: str, version: str) -> None:
+    first = replace(rules(), version="a", valid_from=date(2026, 11, 1))
+    second = replace(rules(), version="b", valid_from=date(2026, 12, 1))
+
+    assert in_force([second, first], date.fromisoformat(today)).version == version
 
 
 def test_rule_files_are_named_by_their_version() -> None:

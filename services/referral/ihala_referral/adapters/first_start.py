@@ -1,8 +1,8 @@
-"""What a start makes sure of: the first admin's key, and a copy of the rule set that is in force."""
+"""What a start makes sure of: the first admin's key, and a copy of each rule set that came with it."""
 
 import asyncio
-import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from ihala_events.access import CredentialChanged, Role
@@ -10,8 +10,9 @@ from ihala_runtime.clock import Clock
 from ihala_runtime.postgres import Database
 
 from ihala_referral.adapters.credential_rows import announce, find_credential
-from ihala_referral.adapters.shipped_data import rule_texts
-from ihala_referral.domain.rules import RuleSet
+from ihala_referral.adapters.rule_rows import keep_rules
+from ihala_referral.adapters.shipped_data import ShippedRules
+from ihala_referral.domain.errors import RuleSetError
 
 
 async def admit_first_admin(database: Database, file: Path | None, clock: Clock) -> None:
@@ -32,15 +33,9 @@ async def admit_first_admin(database: Database, file: Path | None, clock: Clock)
             await announce(work, record, record.created_at)
 
 
-async def remember_rules(database: Database, rules: RuleSet) -> None:
-    """A referral keeps the version that chose its agency; the text of that version is kept here."""
-    content = rule_texts()[f"{rules.version}.toml"]
+async def remember_rules(database: Database, shipped: Sequence[ShippedRules]) -> None:
+    """A referral keeps the version that chose its agency; the text of each is kept.  Raises RuleSetError."""
     async with database.connection() as connection:
-        await connection.execute(
-            "INSERT INTO rule_set (version, valid_from, sha256, content) VALUES ($1, $2, $3, $4)"
-            " ON CONFLICT (version) DO NOTHING",
-            rules.version,
-            rules.valid_from,
-            hashlib.sha256(content.encode()).hexdigest(),
-            content,
-        )
+        for each in shipped:
+            if not await keep_rules(connection, each.rules, each.text, loaded_by=None):
+                raise RuleSetError([f"{each.rules.version}: was kept with another text; give the file a new version"])

@@ -6,6 +6,7 @@ Zone data come from the `tzdata` package alone: the system's tables may predate 
 
 import json
 import tomllib
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from zoneinfo import ZoneInfo
@@ -44,9 +45,15 @@ def rule_texts() -> dict[str, str]:
     }
 
 
-def load_rules() -> RuleSet:
-    """The rule set with the latest valid_from."""
-    return max(map(parse_rule_set, rule_texts().values()), key=lambda rules: (rules.valid_from, rules.version))
+@dataclass(frozen=True, slots=True)
+class ShippedRules:
+    rules: RuleSet
+    text: str
+
+
+def load_rules() -> list[ShippedRules]:
+    """Every rule set that came with the service.  Raises RuleSetError."""
+    return [ShippedRules(parse_rule_set(text), text) for text in rule_texts().values()]
 
 
 def load_sample_directory() -> list[PartnerRecord]:

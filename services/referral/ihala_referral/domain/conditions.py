@@ -186,6 +186,8 @@ class Has:
 
 
 ALWAYS = Always()
+DEEPEST = 20  # parentheses and negations within each other
+LONGEST = 2_000  # characters of one condition
 TOKEN = re.compile(r"\s*(<=|>=|!=|[=<>(),]|[A-Za-z][A-Za-z0-9_-]*|\d+)")
 COMPARISONS: Mapping[str, Callable[[int, int], bool]] = MappingProxyType(
     {
@@ -203,6 +205,8 @@ def parse_condition(text: str, *, take_over: bool = False) -> Condition:
     """Read a condition.  take_over: it may also read urgency, coverage, sector and rule."""
     if not text.strip():
         return ALWAYS
+    if len(text) > LONGEST:
+        raise ConditionError("the condition is too long")
     return _Parser(_tokens(text), take_over).whole()
 
 
@@ -222,6 +226,7 @@ class _Parser:
     tokens: list[str]
     take_over: bool
     position: int = field(default=0)
+    depth: int = field(default=0)
 
     def whole(self) -> Condition:
         condition = self.either()
@@ -243,12 +248,20 @@ class _Parser:
 
     def single(self) -> Condition:
         if self.took("not"):
-            return Not(self.single())
+            return Not(self.deeper(self.single))
         if self.took("("):
-            inside = self.either()
+            inside = self.deeper(self.either)
             self.expect(")")
             return inside
         return self.question(self.next())
+
+    def deeper(self, read: Callable[[], Condition]) -> Condition:
+        if self.depth == DEEPEST:
+            raise ConditionError("the condition is nested too deeply")
+        self.depth += 1
+        condition = read()
+        self.depth -= 1
+        return condition
 
     def question(self, name: str) -> Condition:
         if name in VULNERABILITIES:

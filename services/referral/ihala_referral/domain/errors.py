@@ -1,6 +1,7 @@
 """What can be wrong, as types; the message names the field and the rule broken, never a value from a person.
 
 RuleSetError                the rule file cannot be used; `problems` names each row
+NotYetValid                 the rule set begins on a later day
 DirectoryError              the directory cannot be used
   NoCoordinationCell        nobody stands at the end of the chain yet: trying again can help
 MoveRefused                 409 with the state
@@ -13,6 +14,7 @@ MoveRefused                 409 with the state
 """
 
 from collections.abc import Sequence
+from datetime import date
 
 
 class RuleSetError(ValueError):
@@ -21,6 +23,13 @@ class RuleSetError(ValueError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+
+class NotYetValid(ValueError):
+    """A rule set cannot be in force before its first day."""
+
+    def __init__(self, version: str, valid_from: date) -> None:
+        super().__init__(f"{version} is valid from {valid_from.isoformat()}")
 
 
 class DirectoryError(ValueError):

@@ -1,19 +1,21 @@
 """A rule set: rows that choose urgency and chain for a need, checked when it is loaded.
 
-Rules are data.  Whatever this module accepts can be evaluated without failing: every code exists, every fact can
-be given for the need, no row is out of reach, nothing adds itself.  Evaluate with the parsed objects only.
+Owns what a rule file may say and which of several sets is in force.  Rules are data.  Whatever this module accepts
+can be evaluated without failing: every code exists, every fact can be given for the need, no row is out of reach,
+nothing adds itself.  Evaluate with the parsed objects only.
 """
 
 import itertools
+import math
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ihala_events.intake import FACTS
 from ihala_events.vocabulary import ADULT_AGE, NEEDS, PartnerType, Urgency
@@ -31,16 +33,32 @@ from ihala_referral.domain.conditions import (
 )
 from ihala_referral.domain.errors import RuleSetError
 
+T = TypeVar("T")
+
 STEP = re.compile(r"(?P<type>PT-[A-Z-]+[A-Z])(?:\[(?P<serves>[A-Za-z-]+)\])?(?P<place>[=+]?)")
 ROW_ID = re.compile(r"(?P<rule>R\d{2,})[a-z]?")
 SUGGESTION = re.compile(r"(?P<need>\S+)(?: if (?P<when>.+))?")
 ANY_NEED = "any"
-ROW_KEYS = frozenset(
-    {"id", "needs", "when", "urgency", "urgency_if_confirmed", "chain"}
-    | {"adds", "offers", "flags", "commune", "hard_date", "note"}
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
+MOST_COMBINATIONS = 100_000  # of circumstances that the rows of one need tell apart; the shipped take-overs have 32,000
+
+
+class Keys(NamedTuple):
+    """What an entry must and may hold."""
+
+    needed: frozenset[str]
+    allowed: frozenset[str]
+
+
+ROW_KEYS = Keys(
+    frozenset({"id", "needs", "urgency", "chain"}),
+    frozenset({"when", "urgency_if_confirmed", "adds", "offers", "flags", "commune", "hard_date", "note"}),
 )
-TAKE_OVER_KEYS = frozenset({"id", "when", "chain", "chain_if_restricted", "flags", "note"})
-RULE_SET_KEYS = frozenset({"version", "valid_from", "status_rules", "best_interest_when_added"})
+TAKE_OVER_KEYS = Keys(frozenset({"id", "when", "chain"}), frozenset({"chain_if_restricted", "flags", "note"}))
+ADDITION_KEYS = Keys(frozenset({"need", "when"}), frozenset({"of_each_need", "note"}))
+RULE_SET_KEYS = Keys(frozenset({"version", "valid_from"}), frozenset({"status_rules", "best_interest_when_added"}))
+FILE_KEYS = Keys(frozenset({"rule_set", "row"}), frozenset({"take_over", "addition"}))
 
 
 class Flag(StrEnum):
@@ -150,100 +168,173 @@ def rule_of(row_id: str) -> str:
     return row_id.rstrip("abcdefghijklmnopqrstuvwxyz")
 
 
+def in_force(shipped: Iterable[RuleSet], today: date) -> RuleSet:
+    """Of the sets that came with the service, the newest that is valid today; the oldest when none is yet."""
+    by_age = sorted(shipped, key=lambda rules: (rules.valid_from, rules.version))
+    return next((rules for rules in reversed(by_age) if rules.valid_from <= today), by_age[0])
+
+
 def parse_rule_set(text: str) -> RuleSet:
     """Read and check a rule file (TOML).  Raises RuleSetError that names every wrong row."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RuleSetError([f"not TOML: {error}"]) from None
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
+        raise RuleSetError([f"file: not TOML: {error}"]) from None
     problems: list[str] = []
     rules = _assemble(raw, problems)
     if not problems:
         problems += _row_problems(rules)
     if problems:
         raise RuleSetError(problems)
-    return rules
+    return replace(rules, warnings=tuple(_holes(rules.rows_of)))
 
 
 def _assemble(raw: Mapping[str, Any], problems: list[str]) -> RuleSet:
-    head = raw.get("rule_set", {})
-    rows = _each(raw.get("row", ()), _row, problems)
-    problems += [f"rule_set: unknown key '{key}'" for key in sorted(head.keys() - RULE_SET_KEYS)]
-    for key, kind in (("version", str), ("valid_from", date)):
-        if not isinstance(head.get(key), kind):
-            problems.append(f"rule_set: '{key}' is missing or of the wrong type")
+    head = _one(raw, "file", lambda file: _checked(file, FILE_KEYS)["rule_set"], problems)
+    rows = _each(raw, "row", _row, problems)
     rows_of = {code: tuple(row for row in rows if code in row.needs) for code in NEEDS}
+    read = _one(head, "rule_set", _head, problems) or _Head("", date.min, frozenset(), frozenset())
     return RuleSet(
-        version=str(head.get("version")),
-        valid_from=head.get("valid_from", date.min),
+        version=read.version,
+        valid_from=read.valid_from,
         rows=tuple(rows),
         rows_of=MappingProxyType(rows_of),
-        take_overs=tuple(_each(raw.get("take_over", ()), _take_over, problems)),
-        additions=tuple(_each(raw.get("addition", ()), _addition, problems)),
-        status_rules=frozenset(head.get("status_rules", ())),
-        best_interest_when_added=frozenset(head.get("best_interest_when_added", ())),
-        warnings=tuple(_holes(rows_of)),
+        take_overs=tuple(_each(raw, "take_over", _take_over, problems)),
+        additions=tuple(_each(raw, "addition", _addition, problems)),
+        status_rules=read.status_rules,
+        best_interest_when_added=read.best_interest_when_added,
     )
 
 
-def _each(raws: Iterable[Mapping[str, Any]], read: Any, problems: list[str]) -> list[Any]:
-    """Read every entry; one that cannot be read becomes a sentence that names it."""
-    entries = []
-    for number, raw in enumerate(raws, start=1):
-        name = raw.get("id") or raw.get("need") or f"entry {number}"
-        try:
-            entries.append(read(raw))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
-            problems.append(f"{name}: {reason}")
-    return entries
+def _each(raw: Mapping[str, Any], kind: str, read: Callable[[Any], T], problems: list[str]) -> list[T]:
+    """Read every entry of this kind."""
+    entries = raw.get(kind, [])
+    if not isinstance(entries, list):
+        problems.append(f"{kind}: is written [[{kind}]]")
+        return []
+    found = (_one(entry, f"{kind} {number}", read, problems) for number, entry in enumerate(entries, start=1))
+    return [entry for entry in found if entry is not None]
 
 
-def _row(raw: Mapping[str, Any]) -> Row:
-    _only(raw, ROW_KEYS)
-    urgency = _urgency(raw["urgency"])
+def _one(raw: Any, place: str, read: Callable[[Any], T], problems: list[str]) -> T | None:
+    """Read one entry; one that cannot be read becomes a sentence that names it."""
+    named = isinstance(raw, dict) and (raw.get("id") or raw.get("need"))
+    try:
+        return read(raw)
+    except ValueError as error:
+        problems.append(f"{named if isinstance(named, str) else place}: {error}")
+        return None
+
+
+class _Head(NamedTuple):
+    version: str
+    valid_from: date
+    status_rules: frozenset[str]
+    best_interest_when_added: frozenset[str]
+
+
+def _head(raw: Any) -> _Head:
+    _checked(raw, RULE_SET_KEYS)
+    if not VERSION.fullmatch(_text(raw, "version")):
+        raise ValueError("'version' is up to 40 letters, digits, dots and hyphens")
+    if type(raw["valid_from"]) is not date:  # a datetime is a date too, but no day
+        raise ValueError("'valid_from' is a date, like 2026-11-01")
+    if not FIRST_DAY <= raw["valid_from"] <= LAST_DAY:
+        raise ValueError(f"'valid_from' lies in {FIRST_DAY.year} to {LAST_DAY.year}")
+    return _Head(
+        raw["version"],
+        raw["valid_from"],
+        frozenset(_rule_id(text) for text in _texts(raw, "status_rules")),
+        frozenset(_need(code) for code in _texts(raw, "best_interest_when_added")),
+    )
+
+
+def _row(raw: Any) -> Row:
+    _checked(raw, ROW_KEYS)
+    urgency = _urgency(_text(raw, "urgency"))
     return Row(
-        row_id=_row_id(raw["id"]),
-        needs=tuple(NEEDS) if raw["needs"] == "all" else tuple(_need(code) for code in raw["needs"]),
-        when=parse_condition(raw.get("when", "")),
+        row_id=_row_id(_text(raw, "id")),
+        needs=tuple(NEEDS) if raw["needs"] == "all" else _needs(raw),
+        when=parse_condition(_text(raw, "when")),
         urgency=urgency,
-        urgency_if_confirmed=_urgency(raw.get("urgency_if_confirmed", urgency)),
-        chain=tuple(_step(text) for text in raw["chain"]),
-        adds=tuple(_suggestion(text) for text in raw.get("adds", ())),
-        offers=tuple(_suggestion(text) for text in raw.get("offers", ())),
+        urgency_if_confirmed=_urgency(_text(raw, "urgency_if_confirmed") or urgency),
+        chain=_chain(raw, "chain"),
+        adds=tuple(_suggestion(text) for text in _texts(raw, "adds")),
+        offers=tuple(_suggestion(text) for text in _texts(raw, "offers")),
         flags=_flags(raw),
-        commune=_fact(raw.get("commune"), "birth_commune_code"),
-        hard_date=_fact(raw.get("hard_date"), "birth_date"),
+        commune=_fact(_text(raw, "commune"), "birth_commune_code"),
+        hard_date=_fact(_text(raw, "hard_date"), "birth_date"),
     )
 
 
-def _take_over(raw: Mapping[str, Any]) -> TakeOver:
-    _only(raw, TAKE_OVER_KEYS)
-    chain = tuple(_step(text) for text in raw["chain"])
-    restricted = raw.get("chain_if_restricted")
+def _take_over(raw: Any) -> TakeOver:
+    _checked(raw, TAKE_OVER_KEYS)
     return TakeOver(
-        row_id=_row_id(raw["id"]),
-        when=parse_condition(raw["when"], take_over=True),
-        chain=chain,
-        chain_if_restricted=chain if restricted is None else tuple(_step(text) for text in restricted),
+        row_id=_row_id(_text(raw, "id")),
+        when=parse_condition(_text(raw, "when"), take_over=True),
+        chain=_chain(raw, "chain"),
+        chain_if_restricted=_chain(raw, "chain_if_restricted" if "chain_if_restricted" in raw else "chain"),
         flags=_flags(raw),
     )
 
 
-def _addition(raw: Mapping[str, Any]) -> Addition:
-    _only(raw, frozenset({"need", "when", "of_each_need", "note"}))
-    return Addition(_need(raw["need"]), parse_condition(raw["when"]), bool(raw.get("of_each_need", False)))
+def _addition(raw: Any) -> Addition:
+    _checked(raw, ADDITION_KEYS)
+    of_each_need = raw.get("of_each_need", False)
+    if not isinstance(of_each_need, bool):
+        raise ValueError("'of_each_need' is true or false")
+    return Addition(_need(_text(raw, "need")), parse_condition(_text(raw, "when")), of_each_need)
 
 
-def _only(raw: Mapping[str, Any], keys: frozenset[str]) -> None:
-    unknown = sorted(raw.keys() - keys)
-    if unknown:
-        raise ValueError(f"unknown key '{unknown[0]}'")
+def _checked(raw: Any, keys: Keys) -> Mapping[str, Any]:
+    if not isinstance(raw, dict):
+        raise ValueError("a table is expected")
+    for key in sorted(keys.needed - raw.keys()):
+        raise ValueError(f"'{key}' is missing")
+    for key in sorted(raw.keys() - keys.needed - keys.allowed):
+        raise ValueError(f"unknown key '{key}'")
+    return raw
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str:
+    """Empty where the key is left out."""
+    value = raw.get(key, "")
+    if not isinstance(value, str):
+        raise ValueError(f"'{key}' is a text")
+    return value
+
+
+def _texts(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Empty where the key is left out."""
+    value = raw.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"'{key}' is a list of texts")
+    return tuple(value)
+
+
+def _needs(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    codes = tuple(_need(code) for code in _texts(raw, "needs"))
+    if not codes or len(set(codes)) < len(codes):
+        raise ValueError("'needs' names each need once, or is \"all\"")
+    return codes
+
+
+def _chain(raw: Mapping[str, Any], key: str) -> tuple[Step, ...]:
+    steps = tuple(_step(text) for text in _texts(raw, key))
+    if len(set(steps)) < len(steps):
+        raise ValueError(f"'{key}' names a step twice")
+    return steps
 
 
 def _row_id(text: str) -> str:
     if not ROW_ID.fullmatch(text):
         raise ValueError("an id is R and two digits, then perhaps a letter")
+    return text
+
+
+def _rule_id(text: str) -> str:
+    if ROW_ID.fullmatch(text) is None or rule_of(text) != text:
+        raise ValueError("'status_rules' names rules: R and two digits")
     return text
 
 
@@ -260,16 +351,17 @@ def _need(code: str) -> str:
 
 
 def _flags(raw: Mapping[str, Any]) -> frozenset[Flag]:
-    unknown = [flag for flag in raw.get("flags", ()) if flag not in set(Flag)]
-    if unknown:
-        raise ValueError(f"unknown flag '{unknown[0]}'")
-    return frozenset(Flag(flag) for flag in raw.get("flags", ()))
+    flags = _texts(raw, "flags")
+    for flag in flags:
+        if flag not in set(Flag):
+            raise ValueError(f"unknown flag '{flag}'")
+    return frozenset(Flag(flag) for flag in flags)
 
 
-def _fact(name: str | None, only: str) -> str | None:
-    if name not in (None, only):
+def _fact(name: str, only: str) -> str | None:
+    if name not in ("", only):
         raise ValueError(f"only the fact '{only}' can stand here")
-    return name
+    return name or None
 
 
 def _step(text: str) -> Step:
@@ -292,6 +384,10 @@ def _suggestion(text: str) -> Suggestion:
 
 
 def _row_problems(rules: RuleSet) -> Iterator[str]:
+    too_many = list(_too_many_combinations(rules))
+    if too_many:
+        yield from too_many
+        return
     yield from _repeated_ids(rules)
     yield from _impossible_facts(rules)
     yield from _forbidden_status(rules)
@@ -385,6 +481,16 @@ def _combinations(conditions: Sequence[Condition]) -> Iterator[Circumstances]:
     names = sorted({name for condition in conditions for name in condition.names()})
     for values in itertools.product(*(sample_values(name, conditions) for name in names)):
         yield _circumstances(dict(zip(names, values, strict=True)))
+
+
+def _too_many_combinations(rules: RuleSet) -> Iterator[str]:
+    """Conditions that could not be checked in any reasonable time."""
+    lists: dict[str, Sequence[Row | TakeOver]] = {**rules.rows_of, "take_over": rules.take_overs}
+    for name, rows in lists.items():
+        conditions = [row.when for row in rows]
+        names = {each for condition in conditions for each in condition.names()}
+        if math.prod(len(sample_values(each, conditions)) for each in names) > MOST_COMBINATIONS:
+            yield f"{name}: its rows tell more than {MOST_COMBINATIONS} cases apart"
 
 
 def _circumstances(values: Mapping[str, Any]) -> Circumstances:

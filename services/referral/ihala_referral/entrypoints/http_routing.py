@@ -1,4 +1,4 @@
-"""Rules over HTTP: what they would do with an intake, and which they are."""
+"""What the rules would do with an intake, over HTTP."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -12,16 +12,15 @@ from pydantic import AwareDatetime, TypeAdapter
 
 from ihala_referral.domain.errors import NoCoordinationCell
 from ihala_referral.domain.routing import World
-from ihala_referral.domain.rules import RuleSet
 from ihala_referral.entrypoints.doors import checked_year, doors_of
 from ihala_referral.handlers.explain_routing import explain_routing
 
-router = APIRouter(prefix="/v1", tags=["routing"])
+router = APIRouter(prefix="/v1/routing", tags=["routing"])
 
 _INTAKE = TypeAdapter(IntakeRequest)
 
 
-@router.post("/routing/explain", openapi_extra=body_of(IntakeRequest))
+@router.post("/explain", openapi_extra=body_of(IntakeRequest))
 async def explain(
     request: Request,
     _principal: Annotated[Principal, allow("desk", "integrator")],
@@ -42,31 +41,3 @@ def _explained(intake: IntakeRequest, at: datetime | None, world: World) -> dict
         return explain_routing(intake, at, world)
     except NoCoordinationCell as error:
         raise Problem(503, "no-coordination-cell", "The directory is not complete", str(error)) from None
-
-
-@router.get("/rules")
-async def rules(
-    request: Request, _principal: Annotated[Principal, allow("desk", "operator", "protection")]
-) -> dict[str, Any]:
-    """The rule set in force."""
-    return {"items": [_shown(doors_of(request).environment.rules)], "next_cursor": None}
-
-
-def _shown(rules: RuleSet) -> dict[str, Any]:
-    return {
-        "version": rules.version,
-        "valid_from": rules.valid_from.isoformat(),
-        "active": True,
-        "warnings": list(rules.warnings),
-        "rows": [
-            {
-                "row": row.row_id,
-                "rule_id": row.rule_id,
-                "needs": list(row.needs),
-                "urgency": row.urgency,
-                "chain": [str(step.partner_type) for step in row.chain],
-                "flags": sorted(row.flags),
-            }
-            for row in rules.rows
-        ],
-    }

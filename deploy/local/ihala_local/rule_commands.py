@@ -1,0 +1,53 @@
+"""The commands about rule sets.
+
+Rule: like cli.py, a thin door to the module that does the work.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ihala_local.shell import StateFolder, console, told_failures
+from ihala_local.state import DEFAULT_FOLDER, State
+
+rules_app = typer.Typer(no_args_is_help=True, help="The routing rules.")
+
+
+@rules_app.command("lint")
+def rules_lint(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE…]", help="Those of this release if none.")
+    ] = None,
+    state: StateFolder = DEFAULT_FOLDER,  # noqa: ARG001 (all commands take it)
+) -> None:
+    """Check rule files, also against the sample directory; exit code 1 for an error. No running system is needed."""
+    from ihala_local.rules import lint
+
+    with told_failures():
+        linted = lint(files or [])
+        for each in linted:
+            for line in each.lines():
+                console.print_raw(line)
+        if any(each.errors for each in linted):
+            raise typer.Exit(1)
+
+
+@rules_app.command("list")
+def rules_list(state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Every version, and which is in force."""
+    from ihala_local.rules import as_table, versions
+
+    with told_failures():
+        console.show(as_table(asyncio.run(versions(State(state.resolve()).endpoints()))))
+
+
+@rules_app.command("activate")
+def rules_activate(version: str, state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Route by this version from now on; what was routed keeps the version it was routed with."""
+    from ihala_local.rules import activate
+
+    with told_failures():
+        answer = asyncio.run(activate(State(state.resolve()).endpoints(), version))
+        console.note(f"{answer['version']} is in force")
