@@ -248,7 +248,7 @@ def a_world(
         PostgresDeliveryLog(database),
         dispatcher,
         ConsumerRunner(dispatch_consumer(TellAgency(LINKS), dispatcher), database),
-        ConsumerRunner(partner_consumer(), database),
+        ConsumerRunner(partner_consumer(dispatcher), database),
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-from aiokafka import AIOKafkaProducer
-from ihala_events.catalogue import CASE_SUBMITTED, EventType
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from ihala_events.catalogue import CASE_SUBMITTED, PARTNER_RESPONDED, EventType
 from ihala_events.intake import RoutingProfile
+from ihala_events.topics import party_in, party_out
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Database
 from support.events import publish
@@ -79,3 +80,39 @@ async def move(
         "POST", f"/v1/referrals/{referral_id}/{name}", body or {}, Idempotency_Key=key or str(uuid7())
     )
     return status, answer
+
+
+async def topics_of(referral: Running, party_id: str) -> None:
+    partition = TopicPartition(party_out(party_id).name, 0)
+
+    async def exist() -> bool:
+        names = await referral.producer.client.fetch_all_metadata()
+        return partition.topic in names.topics() and party_in(party_id).name in names.topics()
+
+    await wait_until(exist, within_seconds=30)
+
+
+async def answers(referral: Running, party_id: str, answer: dict[str, Any], source: str | None = None) -> str:
+    await topics_of(referral, party_id)
+    return await publish(
+        referral.producer,
+        PARTNER_RESPONDED,
+        json.dumps(answer).encode(),
+        key="k",
+        source=source or f"/party/{party_id}",
+        topic=party_in(party_id).name,
+    )
+
+
+async def refusal(referral: Running, party_id: str, request_id: str) -> dict[str, Any] | None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=referral.bootstrap)
+    await consumer.start()
+    try:
+        partition = TopicPartition(party_out(party_id).name, 0)
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        batch = await consumer.getmany(timeout_ms=1000)
+        told = [json.loads(record.value) for records in batch.values() for record in records]
+        return next((each for each in told if each.get("request_id") == request_id), None)
+    finally:
+        await consumer.stop()

@@ -51,6 +51,34 @@ def access_revoke(credential_id: str, state: StateFolder = DEFAULT_FOLDER) -> No
         console.note(f"revoked {credential_id}")
 
 
+@access_app.command("stop")
+def access_stop(
+    partner_id: str,
+    reason: Annotated[str, typer.Option(help="KEY_LEAKED, SYSTEM_COMPROMISED, DATA_MISUSED, …")],
+    as_json: Annotated[bool, typer.Option("--json", help="The affected referrals as JSON, not CSV.")] = False,
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """Stop an agency at once, revoke its keys, and print every referral it was ever asked for."""
+    from ihala_local.stops import as_csv, stop
+
+    with told_failures():
+        stopped, affected = asyncio.run(stop(State(state.resolve()).endpoints(), partner_id, reason))
+        still_open = sum(each["open"] for each in affected)
+        console.note(f"stopped {partner_id}: {len(stopped['revoked_credentials'])} keys revoked")
+        console.note(f"{len(affected)} referrals affected, {still_open} of them open")
+        console.print_raw(json.dumps(affected) if as_json else as_csv(affected))
+
+
+@access_app.command("resume")
+def access_resume(partner_id: str, state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Ask a stopped agency again; its old keys stay revoked."""
+    from ihala_local.stops import resume
+
+    with told_failures():
+        asyncio.run(resume(State(state.resolve()).endpoints(), partner_id))
+        console.note(f"resumed {partner_id}")
+
+
 @access_app.command("list")
 def access_list(state: StateFolder = DEFAULT_FOLDER) -> None:
     """Who may call; never a key."""

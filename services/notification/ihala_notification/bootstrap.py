@@ -60,7 +60,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
             ),
             deliveries_router(database, log, dispatcher),
         ],
-        consumers=[dispatch_consumer(tell_agency, dispatcher), partner_consumer()],
+        consumers=[dispatch_consumer(tell_agency, dispatcher), partner_consumer(dispatcher)],
         tasks=[dispatcher.show, dispatcher.poll, dispatcher.record],
         prepare=[_opened(client), dispatcher.be_seen, dispatcher.look],
         hourly=[log.forget_old],

@@ -18,6 +18,7 @@ from ihala_referral.entrypoints import (
     http_referrals,
     http_routing,
     http_rules,
+    http_stops,
 )
 from ihala_referral.entrypoints.cases import case_consumer
 from ihala_referral.entrypoints.clockwork import (
@@ -32,7 +33,7 @@ from ihala_referral.entrypoints.receipts import receipt_consumer
 from ihala_referral.settings import ReferralSettings
 
 HERE = Path(__file__).parent
-DOORS = (http_referrals, http_routing, http_rules, http_partners, http_calendar, http_credentials)
+DOORS = (http_referrals, http_routing, http_rules, http_partners, http_stops, http_calendar, http_credentials)
 
 
 def bootstrap(settings: ReferralSettings) -> Parts:

@@ -15,7 +15,7 @@ from ihala_events.vocabulary import (
     PartnerType,
     PartyId,
 )
-from ihala_events.wire import Request
+from ihala_events.wire import Instant, Request
 
 
 class PartnerChannel(StrEnum):
@@ -60,8 +60,29 @@ class Agreement(Request):
     until: date | None = None
 
 
+class StopReason(StrEnum):
+    """Why an admin stopped an agency."""
+
+    KEY_LEAKED = "KEY_LEAKED"
+    SYSTEM_COMPROMISED = "SYSTEM_COMPROMISED"
+    DATA_MISUSED = "DATA_MISUSED"
+    RISK_TO_PERSONS = "RISK_TO_PERSONS"
+    AGREEMENT_ENDED = "AGREEMENT_ENDED"
+    OTHER = "OTHER"
+
+
+class Stop(Request):
+    """Since when an agency is asked and told nothing more (P23)."""
+
+    reason_code: StopReason
+    since: Instant
+
+
 class PartnerRecord(Request):
-    """One agency. ``capacity``: free places by need, null = unknown. ``transfer_ref``: needed outside MA (P17)."""
+    """One agency. ``capacity``: free places by need, null = unknown. ``transfer_ref``: needed outside MA (P17).
+
+    ``stopped``: set and taken away by the admin's calls alone; a record that is put keeps what stands.
+    """
 
     partner_id: PartyId
     type: PartnerType
@@ -81,3 +102,4 @@ class PartnerRecord(Request):
     active_until: date | None = None
     closures: list[Closure] = []
     channels: list[PartnerChannel] = [PartnerChannel.WEBHOOK]
+    stopped: Stop | None = None

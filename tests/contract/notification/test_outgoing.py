@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from ihala_events.referral import ReferralEvent
-from ihala_notification.domain.delivery import Channel, Delivery
+from ihala_notification.domain.delivery import Channel, Delivery, Unsent
 from ihala_notification.handlers.tell_agency import Outgoing, ReferralNews, TellAgency
 from ihala_runtime.outbox import NewEvent
 from support.notification import LINKS, MONDAY, NewDatabase, ReferralStory, a_partner, notification_world
@@ -27,6 +27,9 @@ class FakeOutgoing:
 
     def channels_of(self, partner_id: str) -> frozenset[str] | None:
         return self.channels.get(partner_id)
+
+    def is_stopped(self, partner_id: str) -> bool:
+        return partner_id == STOPPED
 
     def attempts_over(self, referral_id: UUID) -> int:
         return self.over[referral_id]
@@ -48,7 +51,7 @@ class FakeOutgoing:
     def send(self, delivery: Delivery, channel: Channel) -> None:
         self.deliveries.append([delivery, channel, "pending" if channel is Channel.WEBHOOK else "delivered"])
 
-    def withhold(self, delivery: Delivery) -> None:
+    def withhold(self, delivery: Delivery, why: Unsent) -> None:
         self.deliveries.append([delivery, Channel.WEBHOOK, "suppressed"])
 
     def told(self) -> Told:
@@ -56,7 +59,13 @@ class FakeOutgoing:
         return [(d.event_type.split(".")[2], channel, state) for d, channel, state in rows if isinstance(d, Delivery)]
 
 
-PARTNERS = {"essp-agadir": ["webhook"], "hos-agadir": ["webhook", "kafka"], "page-only": ["inbox"]}
+STOPPED, STOP = "stopped-one", {"reason_code": "KEY_LEAKED", "since": "2026-11-16T10:15:00Z"}
+PARTNERS = {
+    "essp-agadir": ["webhook"],
+    "hos-agadir": ["webhook", "kafka"],
+    "page-only": ["inbox"],
+    STOPPED: ["webhook", "kafka", "inbox"],
+}
 
 
 def over_the_fake() -> Telling:
@@ -79,7 +88,9 @@ async def tell(request: pytest.FixtureRequest, new_database: NewDatabase) -> Asy
         yield over_the_fake()
         return
     async with notification_world(new_database) as (world,):
-        await world.know(*(a_partner(name, channels=channels) for name, channels in PARTNERS.items()))
+        stops = {STOPPED: STOP}
+        partners = (a_partner(name, channels=known, stopped=stops.get(name)) for name, known in PARTNERS.items())
+        await world.know(*partners)
 
         async def telling(events: Sequence[NewEvent]) -> Told:
             await world.tell(*events)
@@ -97,6 +108,14 @@ async def test_each_channel_of_an_agency_gets_it(tell: Telling) -> None:
     told = await tell([ReferralStory().event("sent", partner_id="hos-agadir")])
 
     assert told == [("sent", "webhook", "pending"), ("sent", "kafka", "delivered")]
+
+
+async def test_a_stopped_agency_is_told_by_no_channel(tell: Telling) -> None:
+    story = ReferralStory()
+
+    told = await tell([story.event(name, partner_id=STOPPED) for name in ("sent", "recalled", "deletion-requested")])
+
+    assert told == [(name, "webhook", "suppressed") for name in ("sent", "recalled", "deletion-requested")]
 
 
 async def test_an_agency_with_a_page_alone_has_it_there(tell: Telling) -> None:

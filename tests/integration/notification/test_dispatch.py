@@ -396,3 +396,37 @@ async def test_no_secret_stands_readable_in_the_database(world: NotificationWorl
     stored = await world.rows("SELECT wrapped FROM endpoint_secret")
 
     assert all(key.material not in row["wrapped"] for row in stored)
+
+
+async def test_what_waits_for_an_agency_that_is_stopped_is_suppressed_in_every_copy(new_database: NewDatabase) -> None:
+    async with notification_world(new_database, copies=2, concurrency=1) as (world, other):
+        await world.know(a_partner(ESSP))
+        await world.listen(ESSP)
+        await other.dispatcher.look()
+        world.sender.statuses[ESSP_ADDRESS] = 503
+        await world.tell(ReferralStory().event("sent"))
+        await world.settled(1)
+
+        await world.know(a_partner(ESSP, stopped={"reason_code": "KEY_LEAKED", "since": "2026-11-16T10:15:00Z"}))
+        await world.tell(ReferralStory().event("sent"))
+        await world.due_now()
+        await other.due_now()
+
+        assert await world.states() == [("sent", "suppressed"), ("sent", "suppressed")]
+        assert len(world.sender.sent) == 1  # the try before the stop
+        assert [each["reason"] for each in await world.published("suppressed")] == ["partner-stopped"] * 2
+        async with world.database.transaction() as work:
+            everything = Replay(None, ESSP, None, None, ["exhausted", "delivered"])
+            assert await world.log.replay(work, everything) == 0
+
+
+async def test_a_resumed_agency_is_told_again(world: NotificationWorld) -> None:
+    await world.know(a_partner(ESSP, stopped={"reason_code": "OTHER", "since": "2026-11-16T10:15:00Z"}))
+    await world.dispatcher.look()
+
+    await world.know(a_partner(ESSP))
+    await world.dispatcher.look()
+    await world.tell(ReferralStory().event("sent"))
+    await world.settled(1)
+
+    assert await world.states() == [("sent", "delivered")]

@@ -3,15 +3,15 @@
 import json
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from ihala_events import catalogue
 from ihala_events.intake import ConsentRecorded, ConsentWithdrawn
 from ihala_events.notification import DeliveryEvent
-from ihala_events.topics import party_in, party_out
+from ihala_events.topics import party_in
 from ihala_referral.entrypoints.clockwork import Reconciler
 from ihala_runtime.identifiers import uuid7
 from support.events import publish
-from support.referral_service import CENTRE, NOW, WOMEN, Running, move
+from support.referral_service import CENTRE, NOW, WOMEN, Running, answers, move, refusal, topics_of
 from support.referral_units import a_consent, a_profile
 from support.referral_world import at
 from support.waiting import wait_until
@@ -223,7 +223,7 @@ async def test_a_sent_event_without_a_receipt_is_published_again(referral: Runni
 async def test_an_agency_answers_on_its_own_topic(referral: Running) -> None:
     (made,) = await referral.routed("HEA-MAT")
 
-    await _answers(referral, CENTRE, {"referral_id": made["referral_id"], "response": "accept"})
+    await answers(referral, CENTRE, {"referral_id": made["referral_id"], "response": "accept"})
 
     await wait_until(lambda: _in_state(referral, made, "accepted"))
 
@@ -239,9 +239,9 @@ async def test_a_refused_answer_is_told_on_the_agencys_topic(referral: Running) 
     ]
 
     for party_id, answer, source, reason in wrong:
-        request_id = await _answers(referral, party_id, answer, source)
-        refusal = await wait_until(lambda: _refusal(referral, party_id, request_id))  # noqa: B023
-        assert refusal["reason"] == reason
+        request_id = await answers(referral, party_id, answer, source)
+        told = await wait_until(lambda: refusal(referral, party_id, request_id))  # noqa: B023
+        assert told["reason"] == reason
 
     assert (await referral.seen(made["referral_id"]))["state"] == "sent"
 
@@ -265,10 +265,10 @@ async def test_an_agency_publishes_its_places_on_its_own_topic(referral: Running
 
 async def test_what_is_no_event_is_set_aside_and_the_partition_goes_on(referral: Running) -> None:
     (made,) = await referral.routed("HEA-MAT")
-    await _topics_of(referral, CENTRE)
+    await topics_of(referral, CENTRE)
 
     await referral.producer.send_and_wait(party_in(CENTRE).name, b"\xff\xfe", b"garbage")
-    await _answers(referral, CENTRE, {"referral_id": made["referral_id"], "response": "acknowledge"})
+    await answers(referral, CENTRE, {"referral_id": made["referral_id"], "response": "acknowledge"})
 
     await wait_until(lambda: _in_state(referral, made, "acknowledged"))
     async with referral.database.connection() as connection:
@@ -307,42 +307,6 @@ async def _told(referral: Running, made: dict[str, Any], *, tried: bool) -> None
                 tried,
             )
         )
-
-
-async def _topics_of(referral: Running, party_id: str) -> None:
-    partition = TopicPartition(party_out(party_id).name, 0)
-
-    async def exist() -> bool:
-        names = await referral.producer.client.fetch_all_metadata()
-        return partition.topic in names.topics() and party_in(party_id).name in names.topics()
-
-    await wait_until(exist, within_seconds=30)
-
-
-async def _answers(referral: Running, party_id: str, answer: dict[str, Any], source: str | None = None) -> str:
-    await _topics_of(referral, party_id)
-    return await publish(
-        referral.producer,
-        catalogue.PARTNER_RESPONDED,
-        json.dumps(answer).encode(),
-        key="k",
-        source=source or f"/party/{party_id}",
-        topic=party_in(party_id).name,
-    )
-
-
-async def _refusal(referral: Running, party_id: str, request_id: str) -> dict[str, Any] | None:
-    consumer = AIOKafkaConsumer(bootstrap_servers=referral.bootstrap)
-    await consumer.start()
-    try:
-        partition = TopicPartition(party_out(party_id).name, 0)
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        batch = await consumer.getmany(timeout_ms=1000)
-        told = [json.loads(record.value) for records in batch.values() for record in records]
-        return next((each for each in told if each.get("request_id") == request_id), None)
-    finally:
-        await consumer.stop()
 
 
 async def _lifecycle_of(referral: Running, referral_id: str, count: int) -> list[Any]:

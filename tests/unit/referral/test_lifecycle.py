@@ -143,6 +143,10 @@ def _holder(referral: Referral) -> str:
     return referral.current.partner_id if referral.current else CENTRE
 
 
+def _stopping(partner_id: str, now: str) -> Scene:
+    return a_scene(now, directory=directory_with(partner(partner_id, stopped=True)))
+
+
 def _play(move: Move, referral: Referral, now: str = "2026-11-16 12:00") -> list[Happening]:
     scene, by = a_scene(now), _holder(referral)
     plays: dict[Move, Callable[[], list[Happening]]] = {
@@ -158,13 +162,13 @@ def _play(move: Move, referral: Referral, now: str = "2026-11-16 12:00") -> list
         Move.CLOSE: lambda: referral.close(by, Outcome.PARTIAL, "p", scene),
         Move.CLOSE_BY_DESK: lambda: referral.close_by_desk(Outcome.MOVED, "desk:1", scene),
         Move.REROUTE: lambda: referral.reroute(REASON, None, "desk:1", scene),
+        Move.AGENCY_STOPPED: lambda: referral.leave_stopped_agency(_stopping(by, now)),
     }
     return plays[move]()
 
 
-PEOPLES_MOVES = [
-    move for move in Move if move not in (Move.RELEASE, Move.SILENCE, Move.WITHDRAW) and "confirmation" not in move
-]
+NOBODYS_MOVES = (Move.RELEASE, Move.SILENCE, Move.WITHDRAW, Move.AGENCY_STOPPED)
+PEOPLES_MOVES = [move for move in Move if move not in NOBODYS_MOVES and "confirmation" not in move]
 # What the contract's table says of the states a move may start from; an unanswered redirect or waiting list may be
 # acknowledged once, and a redirect may be declined and contacted.
 LEGAL = {
@@ -227,6 +231,9 @@ EVENTS = [
     (accepted, Move.CLOSE_BY_DESK, "closed", ReferralState.CLOSED),
     (sent, Move.REROUTE, "recalled rerouted sent", ReferralState.SENT),
     (proposed, Move.CONFIRM, "confirmed sent", ReferralState.SENT),
+    (sent, Move.AGENCY_STOPPED, "recalled rerouted sent", ReferralState.SENT),
+    (waitlisted, Move.AGENCY_STOPPED, "recalled rerouted sent", ReferralState.SENT),
+    (in_service, Move.AGENCY_STOPPED, "recalled rerouted sent", ReferralState.SENT),
 ]
 
 
@@ -242,7 +249,9 @@ def test_a_move_tells_what_happened_and_leads_to_its_state(
     assert happened[-1].payload.state == state
 
 
-@pytest.mark.parametrize(("begin", "move"), [(each[0], each[1]) for each in EVENTS if each[1] is not Move.REROUTE])
+@pytest.mark.parametrize(
+    ("begin", "move"), [(each[0], each[1]) for each in EVENTS if each[1] not in (Move.REROUTE, Move.AGENCY_STOPPED)]
+)
 def test_repeating_the_last_move_changes_nothing(begin: Callable[[], Referral], move: Move) -> None:
     referral = begin()
     by = _holder(referral)
@@ -622,3 +631,33 @@ def test_without_a_free_place_nothing_is_offered() -> None:
 
     assert waitlisted().offer_freed_place(a_scene("2026-11-16 12:00", places)) == []
     assert sent().offer_freed_place(a_scene("2026-11-16 12:00", places)) == []
+
+
+# --- an agency that was stopped
+
+
+@pytest.mark.parametrize("state", [state for state in OPEN if state is not ReferralState.PROPOSED])
+def test_whatever_a_stopped_agency_holds_goes_to_the_next_and_the_contact_clock_goes_on(state: ReferralState) -> None:
+    referral = IN_STATE[state]()
+    holder, contact_due = referral.holder, referral.contact_due
+    assert holder is not None
+
+    happened = referral.leave_stopped_agency(_stopping(holder.partner_id, "2026-11-16 12:00"))
+
+    assert (names(happened)[0], names(happened)[-1]) == ("recalled", "sent")
+    assert (holder.state, holder.reason_code) == (AttemptState.RECALLED, "AGENCY_STOPPED")
+    assert referral.holder is not None
+    assert referral.holder.partner_id != holder.partner_id
+    assert referral.contact_due == contact_due
+
+
+@pytest.mark.parametrize("state", [ReferralState.PROPOSED, ReferralState.CLOSED, ReferralState.WITHDRAWN])
+def test_a_referral_that_nobody_holds_is_not_touched_by_a_stop(state: ReferralState) -> None:
+    referral = IN_STATE[state]()
+
+    assert referral.leave_stopped_agency(_stopping(CENTRE, "2026-11-16 12:00")) == []
+
+
+def test_a_stopped_agency_cannot_be_named_by_the_desk() -> None:
+    with pytest.raises(PartnerNotPossible, match="stopped"):
+        sent().reroute(REASON, WOMEN, "desk:1", _stopping(WOMEN, "2026-11-16 12:00"))

@@ -337,6 +337,7 @@ def test_the_best_interest_reaches_an_international_body_only_when_the_scope_nam
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"stopped": True, "on_call": False}, Why.STOPPED),
         ({"on_call": False}, Why.NOT_ON_CALL),
         ({"closures": ((date(2026, 11, 16), date(2026, 11, 17)),)}, Why.CLOSED),
         ({"agreement": None}, Why.NO_AGREEMENT),

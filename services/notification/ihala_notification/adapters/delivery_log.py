@@ -51,7 +51,7 @@ class PostgresDeliveryLog:
         return [dict(row) | {"attempts": _tries_of(dict(row), [dict(each) for each in tries])} for row in rows]
 
     async def replay(self, work: Work, replay: Replay) -> int:
-        """How many are sent again. Never one that asks something of an agency whose attempt is over."""
+        """How many are sent again. Never to a stopped agency, never what asks for an attempt that is over."""
         rows = await work.conn.fetch(
             _REPLAY,
             None if replay.delivery_ids is None else list(replay.delivery_ids),
@@ -97,6 +97,7 @@ WITH wanted AS (
         AND NOT (d.event_type = ANY($7)
             AND EXISTS (SELECT FROM attempt_over o
                 WHERE o.referral_id = d.referral_id AND o.attempt_no >= d.attempt_no))
+        AND NOT EXISTS (SELECT FROM partner p WHERE p.partner_id = d.partner_id AND p.stopped)
     ORDER BY d.position LIMIT $6 FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE delivery d SET state = 'pending', step = 0, queued_at = clock_timestamp(), next_attempt_at = clock_timestamp(),

@@ -46,7 +46,8 @@ class PostgresEndpoints:
     def _endpoint(self, rows: Sequence[asyncpg.Record]) -> Endpoint:
         first = rows[0]
         keys = tuple(self._key(row) for row in rows if row["secret_id"] is not None)
-        return Endpoint(first["partner_id"], first["url"], SignatureKind(first["signature"]), keys, health_of(first))
+        signature = SignatureKind(first["signature"])
+        return Endpoint(first["partner_id"], first["url"], signature, keys, health_of(first), first["stopped"])
 
     def _key(self, row: asyncpg.Record) -> SigningKey:
         material = self.box.unwrap(row["wrapped"], row["partner_id"], row["secret_id"])
@@ -147,8 +148,9 @@ def health_of(row: asyncpg.Record) -> EndpointHealth:
 
 _LIVE_KEYS = """
 SELECT e.partner_id, e.url, e.signature, e.state, e.failing_since, e.last_failure_at, e.probe_at, e.reason,
-    s.secret_id, s.kind, s.wrapped
-FROM endpoint e LEFT JOIN endpoint_secret s ON s.partner_id = e.partner_id
+    s.secret_id, s.kind, s.wrapped, coalesce(p.stopped, false) AS stopped
+FROM endpoint e LEFT JOIN partner p ON p.partner_id = e.partner_id
+    LEFT JOIN endpoint_secret s ON s.partner_id = e.partner_id
     AND (s.expires_at IS NULL OR s.expires_at > clock_timestamp())
 """
 _NEWEST_KEY_FIRST = "ORDER BY e.partner_id, s.created_at DESC"

@@ -24,11 +24,10 @@ from ihala_runtime.postgres import Work
 from ihala_notification.adapters import receipts
 from ihala_notification.adapters.receipts import SOURCE, Receipt, aggregate_of
 from ihala_notification.domain.attempt import Failure
-from ihala_notification.domain.delivery import Channel, Delivery, DeliveryState, DueDelivery
+from ihala_notification.domain.delivery import Channel, Delivery, DeliveryState, DueDelivery, Unsent
 
 # A backstop: a lease ends earlier when its copy is not seen any more (`claims.py`).
 LEASE_SECONDS = 120.0
-ATTEMPT_ENDED = "attempt-ended"
 COPY_KINDS = {kind.type: kind for kind in COPIES}
 
 
@@ -49,6 +48,8 @@ class Lanes(Protocol):
     def forget(self, delivery_ids: Iterable[UUID]) -> None: ...
 
     def expect_follower(self, queue: tuple[str, UUID]) -> None: ...
+
+    def wake(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class PostgresOutgoing:
     work: Work
     lanes: Lanes
     _channels: dict[str, frozenset[str]] = field(default_factory=dict)
+    _stopped: set[str] = field(default_factory=set)
     _over: dict[UUID, int] = field(default_factory=dict)
     _newly_over: dict[UUID, int] = field(default_factory=dict)
     _waiting: dict[UUID, list[Waiting]] = field(default_factory=lambda: defaultdict(list))
@@ -90,6 +92,9 @@ class PostgresOutgoing:
 
     def channels_of(self, partner_id: str) -> frozenset[str] | None:
         return self._channels.get(partner_id)
+
+    def is_stopped(self, partner_id: str) -> bool:
+        return partner_id in self._stopped
 
     def attempts_over(self, referral_id: UUID) -> int:
         return self._over.get(referral_id, 0)
@@ -109,11 +114,11 @@ class PostgresOutgoing:
             self._add(replace(new, state=DeliveryState.SUPPRESSED, sequence=sequence, leased=False))
         else:
             self._suppressed.append(delivery.delivery_id)
-        self._tell_suppressed(delivery, sequence, waiting.tries)
+        self._tell_suppressed(delivery, sequence, waiting.tries, Unsent.ATTEMPT_ENDED)
 
-    def withhold(self, delivery: Delivery) -> None:
-        self._add(NewRow(delivery, Channel.WEBHOOK, DeliveryState.SUPPRESSED, 1, reason=ATTEMPT_ENDED))
-        self._tell_suppressed(delivery, 1, 0)
+    def withhold(self, delivery: Delivery, why: Unsent) -> None:
+        self._add(NewRow(delivery, Channel.WEBHOOK, DeliveryState.SUPPRESSED, 1, reason=why.value))
+        self._tell_suppressed(delivery, 1, 0, why)
 
     def send(self, delivery: Delivery, channel: Channel) -> None:
         match channel:
@@ -143,14 +148,14 @@ class PostgresOutgoing:
         receipt = Receipt(DeliveryState.DELIVERED, channel, sequence, 1, datetime.now(UTC))
         self.work.record(receipt.about(delivery))
 
-    def _tell_suppressed(self, delivery: Delivery, sequence: int, tries: int) -> None:
+    def _tell_suppressed(self, delivery: Delivery, sequence: int, tries: int, why: Unsent) -> None:
         receipt = Receipt(
             DeliveryState.SUPPRESSED,
             Channel.WEBHOOK,
             sequence,
             tries,
             datetime.now(UTC),
-            reason=ATTEMPT_ENDED,
+            reason=why.value,
         )
         self.work.record(receipt.about(delivery))
 
@@ -163,6 +168,7 @@ class PostgresOutgoing:
         if partner_ids:
             rows = await self.work.conn.fetch(_CHANNELS, partner_ids)
             self._channels = {row["partner_id"]: frozenset(row["channels"]) for row in rows}
+            self._stopped = {row["partner_id"] for row in rows if row["stopped"]}
         if referral_ids:
             for row in await self.work.conn.fetch(_OVER, referral_ids):
                 self._over[row["referral_id"]] = row["attempt_no"]
@@ -175,7 +181,7 @@ class PostgresOutgoing:
             ended = sorted(self._newly_over.items())
             await self.work.conn.execute(_END_ATTEMPTS, [key for key, _ in ended], [up_to for _, up_to in ended])
         if self._suppressed:
-            await self.work.conn.execute(_SUPPRESS, self._suppressed, ATTEMPT_ENDED)
+            await self.work.conn.execute(_SUPPRESS, self._suppressed, Unsent.ATTEMPT_ENDED)
         inserted = await self._insert()
         self.work.after_commit.append(lambda: self._hand_over(inserted))
 
@@ -264,7 +270,7 @@ def _values(row: NewRow) -> tuple[Any, ...]:
     )
 
 
-_CHANNELS = "SELECT partner_id, channels FROM partner WHERE partner_id = ANY($1)"
+_CHANNELS = "SELECT partner_id, channels, stopped FROM partner WHERE partner_id = ANY($1)"
 _OVER = "SELECT referral_id, attempt_no FROM attempt_over WHERE referral_id = ANY($1)"
 _WAITING = """
 SELECT delivery_id, event_id, event_type, partner_id, referral_id, attempt_no, correlation_id, body, journey,

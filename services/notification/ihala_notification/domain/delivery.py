@@ -23,6 +23,13 @@ class DeliveryState(StrEnum):
     SUPPRESSED = "suppressed"
 
 
+class Unsent(StrEnum):
+    """Why a delivery was suppressed; published and stored, so values are never renamed."""
+
+    ATTEMPT_ENDED = "attempt-ended"
+    PARTNER_STOPPED = "partner-stopped"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What never changes about a delivery.

@@ -71,13 +71,14 @@ class EndpointHealth:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an agency listens. keys: all that sign, the newest first."""
+    """Where an agency listens. keys: all that sign, the newest first. stopped: an admin stopped the agency."""
 
     partner_id: str
     url: str
     signature: SignatureKind
     keys: tuple[SigningKey, ...]
     health: EndpointHealth
+    stopped: bool = False
 
     @property
     def is_well(self) -> bool:

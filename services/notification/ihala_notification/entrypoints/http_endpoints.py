@@ -41,6 +41,14 @@ def _own(caller: Principal, partner_id: str) -> None:
         raise Problem.not_found()
 
 
+def _listening(endpoint: Endpoint | None) -> Endpoint:
+    if endpoint is None:
+        raise Problem.not_found()
+    if endpoint.stopped:
+        raise Problem.conflict("partner-stopped", "The agency was stopped and is told nothing.")
+    return endpoint
+
+
 def _described(endpoint: Endpoint | None) -> dict[str, Any]:
     if endpoint is None:
         raise Problem.not_found()
@@ -53,6 +61,7 @@ def _described(endpoint: Endpoint | None) -> dict[str, Any]:
         "failing_since": endpoint.health.failing_since,
         "probe_at": endpoint.health.probe_at,
         "live_secrets": len(endpoint.keys),
+        "stopped": endpoint.stopped,
     }
 
 
@@ -105,9 +114,7 @@ def endpoints_router(
     async def test_endpoint(partner_id: PartnerId, caller: Caller) -> dict[str, Any]:
         """Send one signed message about nobody; a disabled endpoint that takes it is enabled again."""
         _own(caller, partner_id)
-        endpoint = await endpoints.one(partner_id)
-        if endpoint is None:
-            raise Problem.not_found()
+        endpoint = _listening(await endpoints.one(partner_id))
         message_id, result = await try_endpoint(endpoint)
         if result.is_success:
             async with database.transaction() as work:

@@ -88,9 +88,9 @@ def _news(received: Received, event: ReferralEvent) -> ReferralNews:
     )
 
 
-def partner_consumer() -> Consumer[Work]:
+def partner_consumer(lanes: Lanes) -> Consumer[Work]:
     async def changed(work: Work, received: Received) -> None:
-        await store_partner(work, received.payload(PartnerRecord), received.envelope.time)
+        await store_partner(work, received.payload(PartnerRecord), received.envelope.time, lanes)
 
     return Consumer(
         name="notification.partners",

@@ -313,6 +313,9 @@ class Dispatcher:
 
     def _must_hold_back(self, lane: Lane, now: float) -> bool:
         endpoint = self._endpoints.get(lane.partner_id)
+        if endpoint is not None and endpoint.stopped:
+            lane.queue.clear()  # the database holds them as suppressed
+            return True
         if endpoint is not None and not endpoint.health.may_be_tried(datetime.now(UTC)):
             self._hold_back(lane, Failure.ENDPOINT_DISABLED, PROBE_EVERY.total_seconds())
             return True
@@ -388,6 +391,8 @@ class Dispatcher:
         return {partner_id: min(places, fair) for partner_id, places in asking.items() if fair}
 
     def _wanted(self, endpoint: Endpoint) -> int:
+        if endpoint.stopped:
+            return 0
         lane = self._lane(endpoint.partner_id)
         probing = 0 if lane.used else 1
         if endpoint.health.state is EndpointState.DISABLED:

@@ -15,7 +15,7 @@ from ihala_events.referral import ReferralEvent
 from ihala_runtime.failures import InvalidMessage, TemporaryFailure
 
 from ihala_notification.domain import message
-from ihala_notification.domain.delivery import Channel, Delivery
+from ihala_notification.domain.delivery import Channel, Delivery, Unsent
 from ihala_notification.domain.message import Links
 
 
@@ -38,6 +38,10 @@ class Outgoing(Protocol):
         """None: this agency is not known here (yet)."""
         ...
 
+    def is_stopped(self, partner_id: str) -> bool:
+        """An admin stopped the agency: it is told nothing."""
+        ...
+
     def attempts_over(self, referral_id: UUID) -> int: ...
 
     def end_attempts(self, referral_id: UUID, up_to: int) -> None: ...
@@ -52,8 +56,8 @@ class Outgoing(Protocol):
 
     def send(self, delivery: Delivery, channel: Channel) -> None: ...
 
-    def withhold(self, delivery: Delivery) -> None:
-        """Keep a trace of a delivery that was never queued: its attempt was over before."""
+    def withhold(self, delivery: Delivery, why: Unsent) -> None:
+        """Keep a trace of a delivery that was never queued."""
         ...
 
 
@@ -89,8 +93,11 @@ class TellAgency:
         channels = outgoing.channels_of(delivery.partner_id)
         if channels is None:
             raise TemporaryFailure("unknown-partner", "the agency's record has not arrived yet")
+        if outgoing.is_stopped(delivery.partner_id):
+            outgoing.withhold(delivery, Unsent.PARTNER_STOPPED)
+            return
         if self._is_pointless(delivery, outgoing):
-            outgoing.withhold(delivery)
+            outgoing.withhold(delivery, Unsent.ATTEMPT_ENDED)
             return
         for told_by, channel in CHANNELS.items():
             if told_by in channels:

@@ -46,6 +46,16 @@ async def find_credential(connection: asyncpg.Connection, credential_id: str) ->
     return None if stored is None else CredentialChanged.model_validate(stored)
 
 
+async def keys_of_party(connection: asyncpg.Connection, party_id: str) -> list[CredentialChanged]:
+    """Those in force, locked until the transaction ends."""
+    rows = await connection.fetch(
+        "SELECT record FROM credential WHERE record->>'party_id' = $1 AND record->>'revoked_at' IS NULL"
+        " ORDER BY credential_id FOR UPDATE",
+        party_id,
+    )
+    return [CredentialChanged.model_validate(row["record"]) for row in rows]
+
+
 async def page_of_credentials(connection: asyncpg.Connection, after: str, limit: int) -> list[dict[str, Any]]:
     """Without the hashes."""
     rows = await connection.fetch(

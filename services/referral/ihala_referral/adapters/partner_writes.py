@@ -29,21 +29,23 @@ async def change_capacity(
 async def change_record(
     work: Work, partner_id: str, change: Callable[[PartnerRecord], PartnerRecord], at: datetime
 ) -> PartnerRecord | None:
-    """None for an agency that is not in the directory."""
+    """The record as it is then, with an event where it changed; None for an agency that is not in the directory."""
     await lock_directory(work.conn)
     record = await _locked(work.conn, partner_id)
     if record is None:
         return None
     changed = change(record)
-    work.record(await put_partner(work.conn, changed, at))
+    if changed != record:
+        work.record(await put_partner(work.conn, changed, at))
     return changed
 
 
 async def replace_record(work: Work, record: PartnerRecord, at: datetime) -> PartnerRecord:
-    """Insert or replace; numbers that the record does not name stay as they were published."""
+    """Insert or replace; numbers that the record does not name stay as they were published, and a stop stays."""
     before = await _locked(work.conn, record.partner_id)
+    stopped = record.stopped if before is None else before.stopped
     kept = {} if before is None else {code: n for code, n in before.capacity.items() if code in record.need_codes}
-    stored = record.model_copy(update={"capacity": {**kept, **record.capacity}})
+    stored = record.model_copy(update={"capacity": {**kept, **record.capacity}, "stopped": stopped})
     if before != stored:
         work.record(await put_partner(work.conn, stored, at))
         await publish_places(work.conn, record.partner_id, record.capacity, at)

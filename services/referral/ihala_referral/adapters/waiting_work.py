@@ -11,17 +11,21 @@ SELECT (SELECT min(due_at) FROM timer) AS next_timer,
     EXISTS (SELECT FROM referral r JOIN capacity c ON c.partner_id = r.partner_id AND c.free > 0
         WHERE r.state = 'waitlisted' AND r.offer_lapses_at IS NULL) AS places_are_free,
     EXISTS (SELECT FROM referral WHERE state NOT IN ('closed', 'withdrawn')
-        AND calendar_version < (SELECT version FROM calendar_version)) AS calendar_changed
+        AND calendar_version < (SELECT version FROM calendar_version)) AS calendar_changed,
+    EXISTS (SELECT FROM partner p JOIN referral r ON r.partner_id = p.partner_id
+        WHERE p.stopped AND r.state NOT IN ('proposed', 'closed', 'withdrawn')) AS agency_stopped
 """
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingWork:
-    """next_timer: the earliest, due or not.  places_are_free: perhaps for someone in a waiting list."""
+    """next_timer: the earliest, due or not.  places_are_free: perhaps for someone in a waiting list.
+    agency_stopped: one that still holds referrals."""
 
     next_timer: datetime | None
     places_are_free: bool
     calendar_changed: bool
+    agency_stopped: bool
 
     def overdue_seconds(self, now: datetime) -> float:
         return max(0.0, (now - self.next_timer).total_seconds()) if self.next_timer else 0.0
@@ -32,4 +36,4 @@ class WaitingWork:
 
 async def look(connection: asyncpg.Connection) -> WaitingWork:
     row = cast("asyncpg.Record", await connection.fetchrow(_LOOK))
-    return WaitingWork(row["next_timer"], row["places_are_free"], row["calendar_changed"])
+    return WaitingWork(row["next_timer"], row["places_are_free"], row["calendar_changed"], row["agency_stopped"])

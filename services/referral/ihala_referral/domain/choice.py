@@ -22,6 +22,7 @@ Places = Mapping[tuple[str, str], int]
 class Why(StrEnum):
     CHOSEN = "chosen"
     NEXT = "next"
+    STOPPED = "stopped"
     NOT_ON_CALL = "not_on_call"
     CLOSED = "closed"
     NO_AGREEMENT = "no_agreement"
@@ -188,7 +189,7 @@ def failures_of(link: Link, partner: Partner, ask: Ask, places: Places) -> tuple
     """Every test that fails, in the order of the tests; the first is the candidate's `why`."""
     if partner.type is PartnerType.COORD:
         return ()
-    failed: tuple[Why, ...] = ()
+    failed: tuple[Why, ...] = (Why.STOPPED,) if partner.stopped else ()
     if ask.on_call_only and not partner.on_call:
         failed += (Why.NOT_ON_CALL,)
     if partner.closures and partner.closed_throughout(ask.first_day, ask.last_day):

@@ -46,6 +46,7 @@ class Partner:
     agreement: tuple[date, date] | None
     active: tuple[date, date]
     closures: tuple[tuple[date, date], ...] = ()
+    stopped: bool = False
 
     def is_active(self, day: date) -> bool:
         return self.active[0] <= day <= self.active[1]
@@ -76,6 +77,7 @@ def partner_of(record: PartnerRecord) -> Partner:
         agreement=None if agreement is None else (agreement.since, agreement.until or date.max),
         active=(record.active_from, record.active_until or date.max),
         closures=tuple((closure.first_day, closure.last_day) for closure in record.closures),
+        stopped=record.stopped is not None,
     )
 
 
@@ -125,6 +127,10 @@ class Directory:
         by_id = {partner.partner_id: partner for partner in sorted(partners, key=lambda each: each.partner_id)}
         by_type = {kind: tuple(partner for partner in by_id.values() if partner.type is kind) for kind in PartnerType}
         return cls(by_id, by_type)
+
+    def is_stopped(self, partner_id: str) -> bool:
+        partner = self.partners.get(partner_id)
+        return partner is not None and partner.stopped
 
     def coordination(self, day: date) -> Partner:
         """The deployer's own cell, which ends every chain."""

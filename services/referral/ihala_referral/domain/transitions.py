@@ -28,7 +28,7 @@ OPEN = (PROPOSED, SENT, ACKNOWLEDGED, ACCEPTED, WAITLISTED, IN_SERVICE, OUT_OF_A
 
 
 class Move(StrEnum):
-    """Named as in the calls; the last three are not calls but what happens to the case or to the clock."""
+    """Named as in the calls; the last four are not calls but what happens to the case or to the clock."""
 
     CONFIRM = "confirm"
     ACKNOWLEDGE = "acknowledge"
@@ -47,6 +47,7 @@ class Move(StrEnum):
     RELEASE = "release"
     SILENCE = "silence"
     WITHDRAW = "withdraw"
+    AGENCY_STOPPED = "agency stopped"
 
 
 Edges = dict[ReferralState, ReferralState]
@@ -79,6 +80,7 @@ TRANSITIONS: Mapping[Move, Edges] = MappingProxyType(
         Move.RELEASE: _to(SENT, PROPOSED),
         Move.SILENCE: _to(SENT, SENT, WAITLISTED) | _kept(OUT_OF_AREA),
         Move.WITHDRAW: _to(WITHDRAWN, *OPEN),
+        Move.AGENCY_STOPPED: _to(SENT, SENT, ACKNOWLEDGED, ACCEPTED, WAITLISTED, IN_SERVICE) | _kept(OUT_OF_AREA),
     }
 )
 
@@ -91,7 +93,7 @@ def check(move: Move, state: ReferralState) -> ReferralState:
     return target
 
 
-ASKS_ANOTHER = (Move.DECLINE, Move.REROUTE, Move.SILENCE)
+ASKS_ANOTHER = (Move.DECLINE, Move.REROUTE, Move.SILENCE, Move.AGENCY_STOPPED)
 
 
 def diagram() -> str:

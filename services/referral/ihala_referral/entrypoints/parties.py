@@ -91,7 +91,7 @@ async def _responded(unit: PostgresUnit, received: Received) -> None:
     party_id = party_of(received.topic) or ""
     unit.caused_by = received.envelope.id
     try:
-        _check_sender(received, party_id)
+        _check_sender(unit, received, party_id)
         _answer(unit, _parsed(_RESPONSE, received), party_id)
     except Refused as refused:
         _tell(unit, received, party_id, refused)
@@ -125,7 +125,7 @@ async def _capacity_changed(unit: PostgresUnit, received: Received) -> None:
     party_id = party_of(received.topic) or ""
     unit.caused_by = received.envelope.id
     try:
-        _check_sender(received, party_id)
+        _check_sender(unit, received, party_id)
         places = _parsed(_CAPACITY, received).places
         if await change_capacity(unit.work, party_id, places, publish_capacity, unit.scene.now) is None:
             raise Refused("not-found", "this party is no agency of the directory")
@@ -135,9 +135,11 @@ async def _capacity_changed(unit: PostgresUnit, received: Received) -> None:
         _tell(unit, received, party_id, refused)
 
 
-def _check_sender(received: Received, party_id: str) -> None:
+def _check_sender(unit: PostgresUnit, received: Received, party_id: str) -> None:
     if received.envelope.source != f"/party/{party_id}":
         raise Refused("source-mismatch", "ce_source must name the party whose topic this is")
+    if unit.scene.directory.is_stopped(party_id):
+        raise Refused("partner-stopped", "this agency has been stopped; nothing is taken from it")
 
 
 def _parsed(adapter: TypeAdapter[Any], received: Received) -> Any:

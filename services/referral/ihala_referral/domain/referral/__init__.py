@@ -4,6 +4,7 @@ record         its fields, what can be read from them, its events
 asking         the next agency: chosen, asked, its turn ended
 agency_moves   what an agency answers
 staff_moves    what the desk, protection and the operator decide
+agency_changes what follows from the agency that holds it: it was stopped
 case_changes   what follows from the case: release, consent, withdrawal, correction, erasure
 clock_answers  what time does: timers, silence, a corrected calendar
 
@@ -20,6 +21,7 @@ from ihala_events.vocabulary import HoldReason, ReferralState
 
 from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
 from ihala_referral.domain.explanation import explained_chain
+from ihala_referral.domain.referral.agency_changes import AgencyChanges
 from ihala_referral.domain.referral.agency_moves import AgencyMoves
 from ihala_referral.domain.referral.case_changes import CaseChanges
 from ihala_referral.domain.referral.clock_answers import ClockAnswers
@@ -28,7 +30,7 @@ from ihala_referral.domain.referral.staff_moves import StaffMoves
 from ihala_referral.domain.routing import Routed
 
 
-class Referral(AgencyMoves, StaffMoves, CaseChanges, ClockAnswers):
+class Referral(AgencyMoves, StaffMoves, AgencyChanges, CaseChanges, ClockAnswers):
     """How it begins; its moves are in the rooms it is made of."""
 
     __slots__ = ()
