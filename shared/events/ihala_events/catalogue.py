@@ -80,6 +80,21 @@ CORRECTION_REQUESTED = _referral("correction-requested", "The agency must read t
 CORRECTION_CONFIRMED = _referral("correction-confirmed", "The agency took the correction over.")
 OUT_OF_AREA = _referral("out-of-area", "A redirect to a commune outside the territory.")
 GAP_RECORDED = _referral("gap-recorded", "No agency could take it.", referral.ReferralAnswered)
+HANDOVER_PROPOSED = _referral(
+    "handover-proposed", "The agency is asked to take the person over from another.", referral.ReferralHandover
+)
+HANDOVER_RECALLED = _referral(
+    "handover-recalled", "The agency is not asked to take the person over any more.", referral.ReferralHandover
+)
+HANDOVER_FAILED = _referral(
+    "handover-failed",
+    "Refused or not answered: the agency that proposed it stays responsible.",
+    referral.ReferralHandover,
+)
+HANDED_OVER = _referral("handed-over", "Another agency took the person over from this one.", referral.ReferralHandover)
+HANDOVER_ACCEPTED = _referral(
+    "handover-accepted", "The agency took the person over and is responsible now.", referral.ReferralHandover
+)
 
 DELIVERED = _delivery("delivered", "The agency's system took the message.")
 ATTEMPT_FAILED = _delivery("attempt-failed", "A try failed; another follows.")
@@ -128,7 +143,18 @@ EVENT_TYPES: dict[str, EventType] = {
     event_type.type: event_type for event_type in list(globals().values()) if isinstance(event_type, EventType)
 }
 
-COPIED_TO_AGENCY = (SENT, REMINDER, RECALLED, PLACE_OFFERED, DELETION_REQUESTED, CORRECTION_REQUESTED)
+COPIED_TO_AGENCY = (
+    SENT,
+    REMINDER,
+    RECALLED,
+    PLACE_OFFERED,
+    DELETION_REQUESTED,
+    CORRECTION_REQUESTED,
+    HANDOVER_PROPOSED,
+    HANDOVER_RECALLED,
+    HANDOVER_FAILED,
+    HANDED_OVER,
+)
 """Referral events of which the addressed agency gets a copy, by webhook and on ``party.<id>.out.v1``."""
 COPIES = tuple(
     EventType(kind.type, PARTY_OUT, partner.ReferralCopy, f"The addressed agency's copy. {kind.means}", is_copy=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from ihala_events.intake import CaseRef
-from ihala_events.vocabulary import DeclineReason, DeskId, IntakeState, MaskedNeedCode, NeedCode, Outcome
+from ihala_events.vocabulary import DeclineReason, DeskId, IntakeState, MaskedNeedCode, NeedCode, Outcome, PartyId
 from ihala_events.wire import Instant, Payload, Request
 
 
@@ -28,15 +28,20 @@ class Response(StrEnum):
     CLOSE = "close"
     DELETION_CONFIRMATION = "deletion-confirmation"
     CORRECTION_CONFIRMATION = "correction-confirmation"
+    HANDOVER = "handover"
+    HANDOVER_WITHDRAWAL = "handover-withdrawal"
+    HANDOVER_ACCEPTANCE = "handover-acceptance"
+    HANDOVER_REFUSAL = "handover-refusal"
 
 
 class PartnerResponded(Request):
-    """``ihala.partner.responded``: an agency answers for a referral addressed to it."""
+    """``ihala.partner.responded``: an agency answers for a referral addressed to it. Its move says which fields."""
 
     referral_id: UUID
     response: Response
     reason_code: DeclineReason | None = None
     outcome_code: Outcome | None = None
+    partner_id: PartyId | None = None
 
 
 class CapacityChanged(Request):

@@ -67,6 +67,13 @@ class ReferralRerouted(ReferralAnswered):
     from_partner_id: PartyId | None = None
 
 
+class ReferralHandover(ReferralAnswered):
+    """A warm handover: the agency that proposed it, and the one it is to go to."""
+
+    from_partner_id: PartyId | None = None
+    to_partner_id: PartyId | None = None
+
+
 class DeadlinesChanged(ReferralAnswered):
     old_ack_due: Instant
     old_contact_due: Instant
@@ -89,6 +96,12 @@ class ConfirmBody(Request):
 class RerouteBody(Request):
     reason_code: DeclineReason
     partner_id: PartyId | None = None
+
+
+class HandoverBody(Request):
+    """``partner_id``: the agency that is asked to take the person over."""
+
+    partner_id: PartyId
 
 
 class EmptyBody(Request):

@@ -267,12 +267,16 @@ class HoldReason(StrEnum):
 
 
 class AttemptState(StrEnum):
+    """``handover``: another agency proposed to hand the person over to this one. ``handed_over``: it did."""
+
     OFFERED = "offered"
     ACKNOWLEDGED = "acknowledged"
     ACCEPTED = "accepted"
     DECLINED = "declined"
     SILENT = "silent"
     RECALLED = "recalled"
+    HANDOVER = "handover"
+    HANDED_OVER = "handed_over"
 
 
 class DeclineReason(StrEnum):

@@ -146,6 +146,35 @@ async def test_a_recall_is_told(tell: Telling) -> None:
     assert told == [("sent", "webhook", "suppressed"), ("recalled", "webhook", "pending")]
 
 
+async def test_both_sides_of_a_handover_are_told_what_concerns_them(tell: Telling) -> None:
+    story = ReferralStory()
+    to_hospital = {"attempt_no": 2, "partner_id": "hos-agadir"}
+
+    told = await tell(
+        [
+            story.event("sent"),
+            story.event("handover-proposed", **to_hospital),
+            story.event("handed-over"),
+            story.event("handover-accepted", **to_hospital),
+        ]
+    )
+
+    assert told == [
+        ("sent", "webhook", "suppressed"),
+        ("handover-proposed", "webhook", "pending"),
+        ("handover-proposed", "kafka", "delivered"),
+        ("handed-over", "webhook", "pending"),
+    ]
+
+
+async def test_a_handover_that_is_taken_back_is_not_proposed_any_more(tell: Telling) -> None:
+    story = ReferralStory()
+
+    told = await tell([story.event(name, attempt_no=2) for name in ("handover-proposed", "handover-recalled")])
+
+    assert told == [("handover-proposed", "webhook", "suppressed"), ("handover-recalled", "webhook", "pending")]
+
+
 async def test_the_next_attempt_ends_the_one_before_and_not_itself(tell: Telling) -> None:
     story = ReferralStory()
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from ihala_events.catalogue import DECLINED
+from ihala_events.catalogue import DECLINED, HANDED_OVER, HANDOVER_ACCEPTED, HANDOVER_PROPOSED
 from ihala_runtime.identifiers import uuid7
 from support.cases import a_case, tell
 from support.intake_service import Running
@@ -70,6 +70,28 @@ async def test_the_agency_that_declined_reads_nothing_any_more_even_if_events_co
         return (await intake.agency.call("GET", path(case, referral_id)))[0] == 404
 
     await wait_until(refused, 20)
+
+
+async def test_a_handover_that_is_only_proposed_opens_nothing_and_one_that_is_accepted_ends_the_givers_access(
+    intake: Running,
+) -> None:
+    case, referral_id = await a_case(intake), uuid7()
+    await tell(intake, case, referral_id, 1)
+    to = {"partner_id": "essp-two", "partner_type": "PT-ESSP", "attempt_no": 2, "state": "accepted"}
+    await tell(intake, case, referral_id, 2, kind=HANDOVER_PROPOSED, **to)
+    giver, receiver = (
+        await intake.agency.call("GET", path(case, referral_id)),
+        await intake.other_agency.call("GET", path(case, referral_id)),
+    )
+    await tell(intake, case, referral_id, 3, kind=HANDED_OVER, state="accepted")
+    await tell(intake, case, referral_id, 4, kind=HANDOVER_ACCEPTED, **to)
+
+    async def receiver_reads() -> bool:
+        return (await intake.other_agency.call("GET", path(case, referral_id)))[0] == 200
+
+    await wait_until(receiver_reads, 20)
+    assert (giver[0], receiver[0]) == (200, 404)
+    assert (await intake.agency.call("GET", path(case, referral_id)))[0] == 404
 
 
 @pytest.mark.parametrize("need_codes", [None, ["HEA-MAT"]])

@@ -46,6 +46,10 @@ ALLOWED = [
             "start",
             "deletion-confirmation",
             "correction-confirmation",
+            "handover",
+            "handover-withdrawal",
+            "handover-acceptance",
+            "handover-refusal",
         )
     ],
 ]

@@ -85,6 +85,39 @@ async def test_a_declined_referral_goes_to_the_next_agency(referral: Running) ->
     assert (status, ended["type"], ended["state"]) == (409, "urn:ihala:problem:attempt-ended", "sent")
 
 
+async def test_a_person_is_handed_over_once_both_agencies_agree(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    referral_id = made["referral_id"]
+    await move(referral.centre, referral_id, "accept")
+    unseen, _, _ = await referral.women.call("GET", f"/v1/referrals/{referral_id}")
+
+    _, proposed = await move(referral.centre, referral_id, "handover", {"partner_id": WOMEN})
+    again, _ = await move(referral.centre, referral_id, "handover", {"partner_id": "ngo-hea"})
+    _, asked, _ = await referral.women.call("GET", f"/v1/referrals/{referral_id}")
+    early, _ = await move(referral.women, referral_id, "start")
+    await answers(referral, WOMEN, {"referral_id": referral_id, "response": "handover-acceptance"})
+    await wait_until(lambda: _at_attempt(referral, made, 2))
+    late, problem = await move(referral.centre, referral_id, "start")
+    status, started = await move(referral.women, referral_id, "start")
+
+    assert (unseen, again, early, late, status) == (404, 409, 409, 409, 200)
+    assert (proposed["state"], proposed["partner_id"]) == ("accepted", CENTRE)
+    assert (asked["handover"]["from_partner_id"], asked["handover"]["to_partner_id"]) == (CENTRE, WOMEN)
+    assert problem["type"] == "urn:ihala:problem:attempt-ended"
+    assert (started["state"], started["partner_id"], started["contact_due"]) == (
+        "in_service",
+        WOMEN,
+        made["contact_due"],
+    )
+    assert [each["state"] for each in (await referral.seen(referral_id))["attempts"]] == ["handed_over", "accepted"]
+    assert (await referral.happened(referral_id))[-4:] == [
+        "handover-proposed",
+        "handed-over",
+        "handover-accepted",
+        "started",
+    ]
+
+
 async def test_the_same_call_again_gets_the_same_answer_and_another_body_is_refused(referral: Running) -> None:
     (made,) = await referral.routed("HEA-MAT")
     key, path = str(uuid7()), f"/v1/referrals/{made['referral_id']}/decline"
@@ -274,6 +307,31 @@ async def test_what_is_no_event_is_set_aside_and_the_partition_goes_on(referral:
     async with referral.database.connection() as connection:
         states = await connection.fetch("SELECT state FROM parked WHERE consumer = 'referral.parties'")
     assert {row["state"] for row in states} == {"dead"}
+
+
+async def test_a_handover_nobody_answers_stays_with_the_agency_that_proposed_it(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    referral_id = made["referral_id"]
+    await move(referral.centre, referral_id, "accept")
+    await move(referral.centre, referral_id, "contacted")
+    await answers(referral, CENTRE, {"referral_id": referral_id, "response": "handover", "partner_id": WOMEN})
+
+    async def pending() -> dict[str, Any] | None:
+        handover: dict[str, Any] | None = (await referral.seen(referral_id))["handover"]
+        return handover
+
+    async def is_over() -> bool:
+        return await pending() is None
+
+    proposed = await wait_until(pending) or {}
+    referral.set_clock(proposed["ack_due"])  # the clock only goes forward: this test is the last
+    await wait_until(is_over, 20)
+
+    seen = await referral.seen(referral_id)
+    assert (seen["state"], seen["partner_id"]) == ("accepted", CENTRE)
+    assert [each["state"] for each in seen["attempts"]] == ["accepted", "silent"]
+    assert (await referral.happened(referral_id))[-3:] == ["handover-recalled", "handover-failed", "escalated"]
+    assert (await move(referral.women, referral_id, "handover-acceptance"))[0] == 409
 
 
 async def _in_state(referral: Running, made: dict[str, Any], state: str) -> bool:

@@ -9,7 +9,6 @@ import pytest
 from ihala_events.vocabulary import (
     AttemptState,
     ConsentBasis,
-    DeclineReason,
     Outcome,
     PartnerType,
     ReferralState,
@@ -18,8 +17,7 @@ from ihala_events.vocabulary import (
 from ihala_referral.domain.attempt import CaseFile, Clock, Happening, Scene
 from ihala_referral.domain.calendar import Calendar, Correction, DayKind
 from ihala_referral.domain.capacity import PlaceBook, Published
-from ihala_referral.domain.case import Case, Consent
-from ihala_referral.domain.directory import Directory
+from ihala_referral.domain.case import Consent
 from ihala_referral.domain.errors import (
     AttemptEnded,
     LastInChain,
@@ -30,8 +28,26 @@ from ihala_referral.domain.errors import (
     TransitionRefused,
 )
 from ihala_referral.domain.referral import Referral
-from ihala_referral.domain.routing import World, route
 from ihala_referral.domain.transitions import OPEN, TRANSITIONS, Move, diagram
+from support.referral_lives import (
+    CELL,
+    CENTRE,
+    IN_STATE,
+    LATER,
+    REASON,
+    WOMEN,
+    a_referral,
+    a_scene,
+    accepted,
+    acknowledged,
+    closed,
+    handover_proposed,
+    in_service,
+    names,
+    proposed,
+    sent,
+    waitlisted,
+)
 from support.referral_world import (
     a_case,
     a_need,
@@ -40,103 +56,8 @@ from support.referral_world import (
     consent_to,
     directory_with,
     partner,
-    rules,
     sample_directory,
 )
-
-CENTRE, WOMEN, CELL = "essp-agd-agadir", "ngo-wom", "coord"
-REASON = DeclineReason.CAPACITY
-
-
-def a_scene(now: str, places: PlaceBook | None = None, directory: Directory | None = None) -> Scene:
-    return Scene(at(now), directory or sample_directory(), calendar(), places or PlaceBook())
-
-
-def a_referral(
-    case: Case | None = None,
-    code: str = "HEA-MAT",
-    places: PlaceBook | None = None,
-    directory: Directory | None = None,
-    when: str | None = None,
-) -> tuple[Referral, list[Happening]]:
-    """Of a pregnant woman in Agadir, sent to the health centre on Mon 2026-11-16 10:15."""
-    case = case or a_case("HEA-MAT")
-    book = places or PlaceBook()
-    now = at(when) if when else case.received_at
-    world = World(rules(), directory or sample_directory(), calendar(), book)
-    found = next(each for each in route(case, now, world) if each.need.code == code)
-    assert case.consent is not None
-    file = CaseFile(UUID(int=1), "AG-0000-0001", "baom-agadir", ("fr",), False, case.consent, frozenset({"recorder"}))
-    scene = Scene(now, world.directory, world.calendar, book)
-    return Referral.propose(UUID(int=2), UUID(int=3), file, found, case.received_at, scene)
-
-
-def sent() -> Referral:
-    return a_referral()[0]
-
-
-def names(happened: list[Happening]) -> list[str]:
-    return [each.kind.type.removeprefix("ihala.referral.").removesuffix(".v1") for each in happened]
-
-
-LATER = "2026-11-16 11:00"
-
-
-def proposed() -> Referral:
-    return a_referral(a_case("SOC-ASY", "SOC-VOT"), "SOC-VOT")[0]
-
-
-def acknowledged() -> Referral:
-    referral = sent()
-    referral.acknowledge(CENTRE, "a", a_scene(LATER))
-    return referral
-
-
-def accepted() -> Referral:
-    referral = sent()
-    referral.accept(CENTRE, "a", a_scene(LATER))
-    return referral
-
-
-def waitlisted() -> Referral:
-    referral = sent()
-    referral.waitlist(CENTRE, "a", a_scene(LATER))
-    return referral
-
-
-def in_service() -> Referral:
-    referral = accepted()
-    referral.start(CENTRE, "a", a_scene(LATER))
-    return referral
-
-
-def closed() -> Referral:
-    referral = in_service()
-    referral.close(CENTRE, Outcome.RECEIVED, "a", a_scene(LATER))
-    return referral
-
-
-def withdrawn() -> Referral:
-    referral = sent()
-    referral.withdraw("CONSENT_WITHDRAWN", a_scene(LATER))
-    return referral
-
-
-def out_of_area() -> Referral:
-    return a_referral(a_case("EDU-ADL", commune="CHT-BIOUGRA"), "EDU-ADL")[0]
-
-
-IN_STATE: dict[ReferralState, Callable[[], Referral]] = {
-    ReferralState.PROPOSED: proposed,
-    ReferralState.SENT: sent,
-    ReferralState.ACKNOWLEDGED: acknowledged,
-    ReferralState.ACCEPTED: accepted,
-    ReferralState.WAITLISTED: waitlisted,
-    ReferralState.IN_SERVICE: in_service,
-    ReferralState.CLOSED: closed,
-    ReferralState.WITHDRAWN: withdrawn,
-    ReferralState.OUT_OF_AREA: out_of_area,
-}
 
 
 def _holder(referral: Referral) -> str:
@@ -163,6 +84,10 @@ def _play(move: Move, referral: Referral, now: str = "2026-11-16 12:00") -> list
         Move.CLOSE_BY_DESK: lambda: referral.close_by_desk(Outcome.MOVED, "desk:1", scene),
         Move.REROUTE: lambda: referral.reroute(REASON, None, "desk:1", scene),
         Move.AGENCY_STOPPED: lambda: referral.leave_stopped_agency(_stopping(by, now)),
+        Move.HANDOVER: lambda: referral.propose_handover(by, WOMEN, "p", scene),
+        Move.HANDOVER_WITHDRAWAL: lambda: referral.take_back_handover(by, "p", scene),
+        Move.HANDOVER_ACCEPTANCE: lambda: referral.accept_handover(WOMEN, "q", scene),
+        Move.HANDOVER_REFUSAL: lambda: referral.refuse_handover(WOMEN, REASON, "q", scene),
     }
     return plays[move]()
 
@@ -184,7 +109,12 @@ LEGAL = {
     "close": "accepted in_service",
     "close (desk)": "proposed sent acknowledged accepted waitlisted in_service out_of_area",
     "reroute": "sent acknowledged accepted waitlisted in_service out_of_area",
+    "handover": "accepted in_service",
+    "handover-withdrawal": "accepted in_service",
+    "handover-acceptance": "accepted in_service",
+    "handover-refusal": "accepted in_service",
 }
+ANSWERS_A_HANDOVER = (Move.HANDOVER_WITHDRAWAL, Move.HANDOVER_ACCEPTANCE, Move.HANDOVER_REFUSAL)
 
 
 @pytest.mark.parametrize("state", list(ReferralState))
@@ -194,6 +124,8 @@ def test_each_move_is_possible_in_the_states_of_the_table_and_refused_in_all_oth
 ) -> None:
     referral = IN_STATE[state]()
     assert referral.state is state
+    if move in ANSWERS_A_HANDOVER and state in LEGAL[move].split():
+        _play(Move.HANDOVER, referral)
     before = referral.sequence
     referral.last_move = None
 
@@ -234,6 +166,16 @@ EVENTS = [
     (sent, Move.AGENCY_STOPPED, "recalled rerouted sent", ReferralState.SENT),
     (waitlisted, Move.AGENCY_STOPPED, "recalled rerouted sent", ReferralState.SENT),
     (in_service, Move.AGENCY_STOPPED, "recalled rerouted sent", ReferralState.SENT),
+    (accepted, Move.HANDOVER, "handover-proposed", ReferralState.ACCEPTED),
+    (in_service, Move.HANDOVER, "handover-proposed", ReferralState.IN_SERVICE),
+    (handover_proposed, Move.HANDOVER_WITHDRAWAL, "handover-recalled", ReferralState.ACCEPTED),
+    (handover_proposed, Move.HANDOVER_ACCEPTANCE, "handed-over handover-accepted", ReferralState.ACCEPTED),
+    (handover_proposed, Move.HANDOVER_REFUSAL, "handover-failed escalated", ReferralState.ACCEPTED),
+    (handover_proposed, Move.CLOSE, "handover-recalled closed", ReferralState.CLOSED),
+    (handover_proposed, Move.CLOSE_BY_DESK, "handover-recalled closed", ReferralState.CLOSED),
+    (handover_proposed, Move.HAND_BACK, "handover-recalled declined rerouted sent", ReferralState.SENT),
+    (handover_proposed, Move.REROUTE, "handover-recalled recalled rerouted sent", ReferralState.SENT),
+    (handover_proposed, Move.AGENCY_STOPPED, "handover-recalled recalled rerouted sent", ReferralState.SENT),
 ]
 
 

@@ -26,6 +26,7 @@ NOW_ADDRESSED = (
     catalogue.STARTED,
     catalogue.CLOSED,
     catalogue.OUT_OF_AREA,
+    catalogue.HANDOVER_ACCEPTED,
 )
 NOBODY_ADDRESSED = (
     catalogue.PROPOSED,
@@ -33,6 +34,7 @@ NOBODY_ADDRESSED = (
     catalogue.RECALLED,
     catalogue.CONSENT_NEEDED,
     catalogue.WITHDRAWN,
+    catalogue.HANDED_OVER,
 )
 
 

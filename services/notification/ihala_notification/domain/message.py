@@ -19,10 +19,19 @@ MAX_BODY_BYTES = 4_095
 TOLD_TYPES = frozenset(event_type.type for event_type in catalogue.COPIED_TO_AGENCY)
 # They ask the agency to act on an attempt: pointless, and a disclosure too many, once the attempt ended.
 ASKING_TYPES = frozenset(
-    event_type.type for event_type in (catalogue.SENT, catalogue.REMINDER, catalogue.PLACE_OFFERED)
+    event_type.type
+    for event_type in (catalogue.SENT, catalogue.REMINDER, catalogue.PLACE_OFFERED, catalogue.HANDOVER_PROPOSED)
 )
 ATTEMPT_ENDING_TYPES = frozenset(
-    event_type.type for event_type in (catalogue.DECLINED, catalogue.RECALLED, catalogue.CLOSED, catalogue.WITHDRAWN)
+    event_type.type
+    for event_type in (
+        catalogue.DECLINED,
+        catalogue.RECALLED,
+        catalogue.CLOSED,
+        catalogue.WITHDRAWN,
+        catalogue.HANDOVER_RECALLED,
+        catalogue.HANDED_OVER,
+    )
 )
 
 

@@ -35,7 +35,7 @@ async def note_receipts(connection: asyncpg.Connection, receipts: Mapping[Sendin
 
 
 async def send_lost_again(connection: asyncpg.Connection) -> int:
-    """Put `sent` events without a receipt into the outbox again; how many there were (it should be none).
+    """Put events that ask an agency and have no receipt into the outbox again; how many (it should be none).
 
     Real time counts, not the clock of the deadlines: this is about our machines.
     """
@@ -44,7 +44,7 @@ async def send_lost_again(connection: asyncpg.Connection) -> int:
     rows = await connection.fetch(
         "SELECT a.referral_id, a.attempt_no, e.event_id FROM attempt a"
         " JOIN event e ON e.aggregate_id = a.referral_id AND e.sequence = a.sent_sequence"
-        " WHERE a.receipt_at IS NULL AND a.state = 'offered'"
+        " WHERE a.receipt_at IS NULL AND a.state IN ('offered', 'handover')"
         " AND coalesce(a.resent_at, e.created_at) < clock_timestamp() - make_interval(secs => $1)"
         " AND NOT EXISTS (SELECT FROM outbox o WHERE o.event_id = e.event_id) ORDER BY e.event_id LIMIT $2",
         WITHOUT_RECEIPT_SECONDS,

@@ -63,6 +63,7 @@ ATTEMPT_COLUMNS = {
     "reminded": "boolean",
     "deletion": "text",
     "correction": "text",
+    "responsible": "boolean",
 }
 
 
@@ -165,6 +166,7 @@ def _attempt_row(referral: Referral, attempt: Attempt) -> tuple[Any, ...]:
         attempt.reminded,
         attempt.deletion,
         attempt.correction,
+        attempt.responsible,
     )
 
 
@@ -223,6 +225,7 @@ def _attempt(row: asyncpg.Record) -> Attempt:
         deletion=row["deletion"],
         correction=row["correction"],
         tried=row["tried"],
+        responsible=row["responsible"],
     )
 
 

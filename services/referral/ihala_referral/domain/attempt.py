@@ -44,7 +44,8 @@ class Scene:
 @dataclass(slots=True)
 class Attempt:
     """One agency asked.  serves: the need it is asked for.  place_taken_at: when one of its published places was.
-    tried: its delivery was at least tried.  sent_sequence: of the event that told it."""
+    tried: its delivery was at least tried.  sent_sequence: of the event that told it.
+    responsible: False of an agency that was asked to take the person over from another and has not done it."""
 
     attempt_no: int
     partner_id: str
@@ -61,6 +62,7 @@ class Attempt:
     deletion: str | None = None
     correction: str | None = None
     tried: bool = False
+    responsible: bool = True
 
     @property
     def is_live(self) -> bool:
@@ -69,6 +71,11 @@ class Attempt:
     @property
     def is_unanswered(self) -> bool:
         return self.state is AttemptState.OFFERED
+
+    @property
+    def was_tried(self) -> bool:
+        """It had its chance to answer: the chain does not ask it again."""
+        return self.responsible or self.state in (AttemptState.DECLINED, AttemptState.SILENT)
 
     @property
     def link(self) -> Link:
@@ -95,6 +102,7 @@ class Clock(StrEnum):
     REMINDER = "reminder"
     HOLD = "hold"
     OFFER = "offer"
+    HANDOVER = "handover"
 
 
 class Alert(StrEnum):
@@ -105,3 +113,5 @@ class Alert(StrEnum):
     NOT_DELIVERED = "NOT_DELIVERED"
     DUPLICATE_UNDECIDED = "DUPLICATE_UNDECIDED"
     OFFER_LAPSED = "OFFER_LAPSED"
+    HANDOVER_REFUSED = "HANDOVER_REFUSED"
+    HANDOVER_UNANSWERED = "HANDOVER_UNANSWERED"

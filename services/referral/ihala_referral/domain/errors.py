@@ -10,7 +10,9 @@ MoveRefused                 409 with the state
   LastInChain               the coordination cell cannot hand on
   TooUrgentToWait           U0 and U1 have no waiting list
   SameStaff                 who recorded may not confirm
-  PartnerNotPossible        the desk asked for an agency that cannot take it
+  PartnerNotPossible        the agency named cannot take it
+  HandoverPending           another agency has not answered yet
+  NoHandover                nobody proposed to hand it over
 """
 
 from collections.abc import Sequence
@@ -86,6 +88,20 @@ class SameStaff(MoveRefused):
 
     def __init__(self, move: str, state: str) -> None:
         super().__init__(move, state, "whoever recorded the intake may not confirm it")
+
+
+class HandoverPending(MoveRefused):
+    slug = "handover-pending"
+
+    def __init__(self, move: str, state: str) -> None:
+        super().__init__(move, state, "a handover to another agency waits for its answer")
+
+
+class NoHandover(MoveRefused):
+    slug = "no-handover"
+
+    def __init__(self, move: str, state: str) -> None:
+        super().__init__(move, state, "no handover waits for an answer")
 
 
 class PartnerNotPossible(MoveRefused):

@@ -44,6 +44,10 @@ class Move(StrEnum):
     REROUTE = "reroute"
     DELETION_CONFIRMATION = "deletion-confirmation"
     CORRECTION_CONFIRMATION = "correction-confirmation"
+    HANDOVER = "handover"
+    HANDOVER_WITHDRAWAL = "handover-withdrawal"
+    HANDOVER_ACCEPTANCE = "handover-acceptance"
+    HANDOVER_REFUSAL = "handover-refusal"
     RELEASE = "release"
     SILENCE = "silence"
     WITHDRAW = "withdraw"
@@ -77,6 +81,10 @@ TRANSITIONS: Mapping[Move, Edges] = MappingProxyType(
         Move.REROUTE: _to(SENT, *(state for state in OPEN if state is not PROPOSED)),
         Move.DELETION_CONFIRMATION: _kept(*ReferralState),
         Move.CORRECTION_CONFIRMATION: _kept(*ReferralState),
+        Move.HANDOVER: _kept(ACCEPTED, IN_SERVICE),
+        Move.HANDOVER_WITHDRAWAL: _kept(ACCEPTED, IN_SERVICE),
+        Move.HANDOVER_ACCEPTANCE: _to(ACCEPTED, ACCEPTED, IN_SERVICE),
+        Move.HANDOVER_REFUSAL: _kept(ACCEPTED, IN_SERVICE),
         Move.RELEASE: _to(SENT, PROPOSED),
         Move.SILENCE: _to(SENT, SENT, WAITLISTED) | _kept(OUT_OF_AREA),
         Move.WITHDRAW: _to(WITHDRAWN, *OPEN),
@@ -93,7 +101,7 @@ def check(move: Move, state: ReferralState) -> ReferralState:
     return target
 
 
-ASKS_ANOTHER = (Move.DECLINE, Move.REROUTE, Move.SILENCE, Move.AGENCY_STOPPED)
+CHANGES_AGENCY = (Move.DECLINE, Move.REROUTE, Move.SILENCE, Move.AGENCY_STOPPED, Move.HANDOVER_ACCEPTANCE)
 
 
 def diagram() -> str:
@@ -102,7 +110,7 @@ def diagram() -> str:
     arrows: dict[tuple[str, str], list[str]] = {}
     for move, edges in TRANSITIONS.items():
         for source, target in edges.items():
-            if source is not target or move in ASKS_ANOTHER:
+            if source is not target or move in CHANGES_AGENCY:
                 arrows.setdefault((source, target), []).append(move)
     arrows[PROPOSED, OUT_OF_AREA] = ["redirect"]
     lines += [f"    {source} --> {target}: {', '.join(moves)}" for (source, target), moves in arrows.items()]

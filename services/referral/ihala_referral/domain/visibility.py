@@ -40,7 +40,7 @@ def shown(referral: Referral, viewer: Viewer, trace_id: str | None, waiting_posi
     """The referral in the words of the contract.  waiting_position: in the agency's list, from 1."""
     attempts = [each for each in referral.attempts if viewer.role is not Role.AGENCY or _is_own(each, viewer)]
     current = referral.current
-    addressed = current if current is not None and current in attempts else None
+    addressed = next((each for each in (current, referral.handover) if each is not None and each in attempts), None)
     masked = referral.need_code in RESTRICTED_NEEDS and not _knows_the_need(referral, viewer)
     return {
         "referral_id": str(referral.referral_id),
@@ -55,6 +55,7 @@ def shown(referral: Referral, viewer: Viewer, trace_id: str | None, waiting_posi
         "partner_type": addressed.partner_type if addressed else None,
         "attempt_no": addressed.attempt_no if addressed else len(referral.attempts),
         "attempts": [_shown_attempt(each) for each in attempts],
+        "handover": _shown_handover(referral, viewer),
         "rule_id": None if masked else referral.rule_id,
         "row": None if masked else referral.row,
         "rule_set_version": referral.rule_set_version,
@@ -73,10 +74,27 @@ def shown(referral: Referral, viewer: Viewer, trace_id: str | None, waiting_posi
 
 
 def _knows_the_need(referral: Referral, viewer: Viewer) -> bool:
-    """The addressed agency, and the staff who confirm."""
+    """The addressed agency, one that is asked to take over, and the staff who confirm."""
     if viewer.role is Role.AGENCY:
-        return referral.holder is not None and _is_own(referral.holder, viewer)
+        return _is_a_side(referral, viewer)
     return viewer.role in (Role.DESK, Role.PROTECTION)
+
+
+def _is_a_side(referral: Referral, viewer: Viewer) -> bool:
+    return any(each is not None and _is_own(each, viewer) for each in (referral.holder, referral.handover))
+
+
+def _shown_handover(referral: Referral, viewer: Viewer) -> dict[str, Any] | None:
+    """A proposed handover, for its two sides and for staff."""
+    giver, proposed = referral.holder, referral.handover
+    if giver is None or proposed is None or (viewer.role is Role.AGENCY and not _is_a_side(referral, viewer)):
+        return None
+    return {
+        "from_partner_id": giver.partner_id,
+        "to_partner_id": proposed.partner_id,
+        "proposed_at": rfc3339(proposed.sent_at),
+        "ack_due": rfc3339(proposed.ack_due),
+    }
 
 
 def _is_own(attempt: Attempt, viewer: Viewer) -> bool:

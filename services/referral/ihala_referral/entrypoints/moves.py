@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ihala_events.access import Role
-from ihala_events.referral import CloseBody, ConfirmBody, DeclineBody, EmptyBody, RerouteBody
+from ihala_events.referral import CloseBody, ConfirmBody, DeclineBody, EmptyBody, HandoverBody, RerouteBody
 from ihala_events.wire import Request
 from pydantic import TypeAdapter
 
 from ihala_referral.domain.attempt import Happenings
 from ihala_referral.handlers.accept import accept
+from ihala_referral.handlers.accept_handover import accept_handover
 from ihala_referral.handlers.acknowledge import acknowledge
 from ihala_referral.handlers.close_referral import close_referral
 from ihala_referral.handlers.confirm_correction import confirm_correction
@@ -19,9 +20,12 @@ from ihala_referral.handlers.confirm_referral import confirm_referral
 from ihala_referral.handlers.decline import decline
 from ihala_referral.handlers.hand_back import hand_back
 from ihala_referral.handlers.offer_place import offer_place
+from ihala_referral.handlers.propose_handover import propose_handover
+from ihala_referral.handlers.refuse_handover import refuse_handover
 from ihala_referral.handlers.report_contact import report_contact
 from ihala_referral.handlers.reroute import reroute
 from ihala_referral.handlers.start_service import start_service
+from ihala_referral.handlers.take_back_handover import take_back_handover
 from ihala_referral.handlers.waitlist import waitlist
 
 AGENCY = frozenset({Role.AGENCY})
@@ -61,5 +65,9 @@ MOVE_DOORS: dict[str, MoveDoor] = {
         _door("reroute", reroute, RerouteBody, frozenset({Role.DESK, Role.OPERATOR})),
         _door("deletion-confirmation", confirm_deletion),
         _door("correction-confirmation", confirm_correction),
+        _door("handover", propose_handover, HandoverBody),
+        _door("handover-withdrawal", take_back_handover),
+        _door("handover-acceptance", accept_handover),
+        _door("handover-refusal", refuse_handover, DeclineBody),
     )
 }

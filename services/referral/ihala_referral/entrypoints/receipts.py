@@ -14,6 +14,7 @@ from ihala_referral.adapters.receipt_rows import Sending, note_receipts
 
 RECEIPTS = "referral.receipts"
 DELIVERIES = (catalogue.DELIVERED, catalogue.ATTEMPT_FAILED, catalogue.EXHAUSTED, catalogue.SUPPRESSED)
+ASKING = (catalogue.SENT.type, catalogue.HANDOVER_PROPOSED.type)
 ENDPOINTS = (catalogue.ENDPOINT_DISABLED, catalogue.ENDPOINT_RECOVERED)
 
 Receipts = dict[Sending, bool]
@@ -39,9 +40,9 @@ async def _gathered(work: Work, _received: Sequence[Received]) -> AsyncIterator[
 
 
 async def _note(receipts: Receipts, received: Received) -> None:
-    """Only what tells of a `sent` event; any such record shows that it was not lost."""
+    """Only what tells that an agency is asked; any such record shows that it was not lost."""
     delivery = received.payload(DeliveryEvent)
-    if delivery.event_type != catalogue.SENT.type:
+    if delivery.event_type not in ASKING:
         return
     sending = Sending(delivery.referral_id, delivery.attempt_no)
     tried = received.type != catalogue.SUPPRESSED.type

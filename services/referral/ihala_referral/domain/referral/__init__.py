@@ -6,6 +6,7 @@ agency_moves   what an agency answers
 staff_moves    what the desk, protection and the operator decide
 agency_changes what follows from the agency that holds it: it was stopped
 case_changes   what follows from the case: release, consent, withdrawal, correction, erasure
+handovers      one agency hands the person over to another, and both confirm
 clock_answers  what time does: timers, silence, a corrected calendar
 
 Every change goes through a method of `Referral`, which returns the events it made or raises a refusal; nothing else

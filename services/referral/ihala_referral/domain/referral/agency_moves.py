@@ -63,10 +63,11 @@ class AgencyMoves(Asking):
         if self._is_last(attempt):
             raise LastInChain(move, self.state)
         self._remember(move, partner_id, reason)
+        recalled = self._recall_handover(reason, actor, scene)
         self._end(attempt, AttemptState.DECLINED, reason, scene)
         declined = self._event(catalogue.DECLINED, scene.now, actor, reason=reason)
         self.state = target
-        return [declined, *self._ask_next(actor, scene, left=partner_id, reason=reason)]
+        return [*recalled, declined, *self._ask_next(actor, scene, left=partner_id, reason=reason)]
 
     def waitlist(self, partner_id: str, actor: str, scene: Scene) -> Happenings:
         if self._repeats(Move.WAITLIST, partner_id):
@@ -121,7 +122,7 @@ class AgencyMoves(Asking):
         self._live_attempt(Move.CLOSE, partner_id)
         self.state = check(Move.CLOSE, self.state)
         self._remember(Move.CLOSE, partner_id, outcome)
-        return self._closed(outcome, actor, scene.now)
+        return self._closed(outcome, actor, scene)
 
     def confirm_deletion(self, partner_id: str, actor: str, scene: Scene) -> Happenings:
         attempts = self._attempts_of(Move.DELETION_CONFIRMATION, partner_id)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ihala_events import catalogue
+from ihala_events.catalogue import EventType
 from ihala_events.vocabulary import AttemptState, HoldReason, Outcome, PartnerType, ReferralState
 
-from ihala_referral.domain.attempt import Alert, Attempt, Happenings, Scene
-from ihala_referral.domain.choice import Choice, Gap, choose
+from ihala_referral.domain.attempt import Alert, Attempt, Happening, Happenings, Scene
+from ihala_referral.domain.choice import Choice, Gap, Why, choose, failures_of
 from ihala_referral.domain.deadlines import FROM_RECEIPT, attempt_ack_due
 from ihala_referral.domain.directory import Link
-from ihala_referral.domain.errors import AttemptEnded
+from ihala_referral.domain.errors import AttemptEnded, PartnerNotPossible, TransitionRefused
 from ihala_referral.domain.explanation import explained_chain
 from ihala_referral.domain.referral.record import ReferralRecord
 from ihala_referral.domain.routing import ReferralFlag, has_language_gap
@@ -34,11 +35,26 @@ class Asking(ReferralRecord):
         return gap + self._send(choice.chosen, actor, scene, waitlisted=choice.waitlisted, left=left, reason=reason)
 
     def _choose(self, scene: Scene) -> Choice:
-        tried = {attempt.partner_id for attempt in self.attempts}
+        tried = {attempt.partner_id for attempt in self.attempts if attempt.was_tried}
         untried = [link for link in self.links if link.partner_id not in tried or link is self.links[-1]]
         days = (scene.calendar.local_date(scene.now), scene.calendar.local_date(self._due(scene)))
         ask = self.mandate.ask(self.case.consent, self.urgency, days, scene.directory)
         return choose(untried, ask, scene.directory, scene.places)
+
+    def _possible(self, move: Move, partner_id: str, scene: Scene) -> Link:
+        """The agency that someone names; consent, agreement and duty still decide.  Raises PartnerNotPossible."""
+        partner = scene.directory.partners.get(partner_id)
+        link = next((link for link in self.links if link.partner_id == partner_id), Link(partner_id, self.need_code))
+        today = scene.calendar.local_date(scene.now)
+        if partner is None or not partner.is_active(today) or not partner.serves(link.serves):
+            raise PartnerNotPossible(move, self.state, "not_in_directory")
+        if self.holder is not None and self.holder.partner_id == partner_id:
+            raise PartnerNotPossible(move, self.state, "already_asked")
+        ask = self.mandate.ask(self.case.consent, self.urgency, (today, today), scene.directory)
+        failed = [why for why in failures_of(link, partner, ask, scene.places) if why not in (Why.FULL, Why.CLOSED)]
+        if failed:
+            raise PartnerNotPossible(move, self.state, failed[0])
+        return link
 
     def _hold_for_consent(self, reason: str | None, scene: Scene) -> Happenings:
         self.state, self.hold_reason = ReferralState.PROPOSED, HoldReason.CONSENT
@@ -111,8 +127,30 @@ class Asking(ReferralRecord):
         attempt = self.holder
         if attempt is None:
             return []
+        happened = self._recall_handover(reason, actor, scene)
         self._end(attempt, AttemptState.RECALLED, reason, scene)
-        return [self._event(catalogue.RECALLED, scene.now, actor, reason=reason)]
+        return [*happened, self._event(catalogue.RECALLED, scene.now, actor, reason=reason)]
+
+    def _recall_handover(
+        self, reason: str, actor: str, scene: Scene, ended: AttemptState = AttemptState.RECALLED
+    ) -> Happenings:
+        """A proposed handover ends with whatever it was proposed for."""
+        proposed = self.handover
+        if proposed is None:
+            return []
+        self._end(proposed, ended, reason, scene)
+        return [self._handover_event(catalogue.HANDOVER_RECALLED, proposed, proposed, actor, scene, reason)]
+
+    def _handover_event(
+        self, kind: EventType, about: Attempt, to: Attempt, actor: str, scene: Scene, reason: str | None = None
+    ) -> Happening:
+        """about: the attempt whose agency it concerns, which is told.  to: of the agency that was asked."""
+        sides = {"from_partner_id": self._giver(to).partner_id, "to_partner_id": to.partner_id}
+        return self._event(kind, scene.now, actor, attempt=about, reason=reason, **sides)
+
+    def _giver(self, to: Attempt) -> Attempt:
+        """Whose agency proposed to hand the person over."""
+        return next(each for each in reversed(self.attempts) if each.responsible and each is not to)
 
     def _end(self, attempt: Attempt, state: AttemptState, reason: str | None, scene: Scene) -> None:
         attempt.state, attempt.reason_code = state, reason
@@ -138,6 +176,8 @@ class Asking(ReferralRecord):
     def _live_attempt(self, move: Move, partner_id: str) -> Attempt:
         """The attempt of the agency that moves, if it is the one asked now."""
         attempt = self._attempts_of(move, partner_id)[-1]
+        if attempt is self.handover:
+            raise TransitionRefused(move, self.state)
         if attempt is not self.current or not attempt.is_live:
             raise AttemptEnded(move, self.state)
         return attempt
@@ -148,8 +188,9 @@ class Asking(ReferralRecord):
             raise AttemptEnded(move, self.state)
         return found
 
-    def _closed(self, outcome: Outcome, actor: str, now: datetime) -> Happenings:
+    def _closed(self, outcome: Outcome, actor: str, scene: Scene) -> Happenings:
+        happened = self._recall_handover(outcome, actor, scene)
         self.outcome_code = outcome
         if outcome in (Outcome.RECEIVED, Outcome.PARTIAL):
-            self.contacted_at = self.contacted_at or now
-        return [self._event(catalogue.CLOSED, now, actor)]
+            self.contacted_at = self.contacted_at or scene.now
+        return [*happened, self._event(catalogue.CLOSED, scene.now, actor)]

@@ -18,14 +18,14 @@ from ihala_referral.domain.deadlines import (
     offer_lapses_at,
     reminder_at,
 )
-from ihala_referral.domain.referral.asking import Asking
+from ihala_referral.domain.referral.handovers import Handovers
 from ihala_referral.domain.referral.record import SYSTEM
 from ihala_referral.domain.transitions import Move, check
 
 CALENDAR_CHANGED = "CALENDAR_CHANGED"
 
 
-class ClockAnswers(Asking):
+class ClockAnswers(Handovers):
     __slots__ = ()
 
     def timers(self, calendar: Calendar) -> dict[Clock, datetime]:
@@ -45,6 +45,8 @@ class ClockAnswers(Asking):
                 due[Clock.REMINDER] = reminder
         if self.offer_lapses_at is not None:
             due[Clock.OFFER] = self.offer_lapses_at
+        if self.handover is not None:
+            due[Clock.HANDOVER] = self.handover.ack_due
         return due
 
     def _hold_timers(self) -> dict[Clock, datetime]:
@@ -71,6 +73,8 @@ class ClockAnswers(Asking):
                 return self._alert(Alert.DUPLICATE_UNDECIDED, scene)
             case Clock.OFFER:
                 return self._offer_lapsed(scene)
+            case Clock.HANDOVER:
+                return self._handover_unanswered(scene)
 
     def _not_answered(self, scene: Scene) -> Happenings:
         attempt = self.current
@@ -134,6 +138,9 @@ class ClockAnswers(Asking):
 
     def count_again(self, scene: Scene) -> Happenings:
         """The calendar changed: deadlines that are still ahead move; the event keeps the old ones."""
+        return self._count_own_again(scene) + self._count_handover_again(scene)
+
+    def _count_own_again(self, scene: Scene) -> Happenings:
         ack_due, contact_due = self._counted(scene.calendar)
         if (ack_due, contact_due) == (self.ack_due, self.contact_due):
             return []
@@ -142,6 +149,18 @@ class ClockAnswers(Asking):
         if self.current is not None and self.current.is_unanswered:
             self.current.ack_due = ack_due
         return [self._event(catalogue.DEADLINES_CHANGED, scene.now, reason=CALENDAR_CHANGED, **old)]
+
+    def _count_handover_again(self, scene: Scene) -> Happenings:
+        proposed = self.handover
+        if proposed is None:
+            return []
+        old, proposed.ack_due = proposed.ack_due, self._handover_due(proposed.sent_at, scene.calendar)
+        if old == proposed.ack_due:
+            return []
+        before: dict[str, Any] = {"old_ack_due": old, "old_contact_due": self.contact_due}
+        return [
+            self._event(catalogue.DEADLINES_CHANGED, scene.now, attempt=proposed, reason=CALENDAR_CHANGED, **before)
+        ]
 
     def _counted(self, calendar: Calendar) -> tuple[datetime, datetime]:
         """Both deadlines by this calendar; one that nobody waits for any more stays as it was."""

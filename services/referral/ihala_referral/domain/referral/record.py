@@ -64,7 +64,14 @@ class ReferralRecord:
 
     @property
     def current(self) -> Attempt | None:
-        return self.attempts[-1] if self.attempts else None
+        """The last attempt of an agency that was responsible, if only for an answer."""
+        return next((each for each in reversed(self.attempts) if each.responsible), None)
+
+    @property
+    def handover(self) -> Attempt | None:
+        """The attempt of the agency that is asked to take the person over, beside the current one."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.state is AttemptState.HANDOVER else None
 
     @property
     def awaits_answer(self) -> bool:
@@ -126,7 +133,7 @@ class ReferralRecord:
             interpreter_needed=self.case.interpreter_needed,
             received_at=self.received_at,
             sent_at=self.sent_at,
-            ack_due=self.ack_due,
+            ack_due=self.ack_due if about is None or about.responsible else about.ack_due,
             contact_due=self.contact_due,
             hard_deadline=self.hard_deadline,
             contacted_at=self.contacted_at,

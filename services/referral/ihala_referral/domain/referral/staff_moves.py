@@ -7,9 +7,7 @@ from ihala_events import catalogue
 from ihala_events.vocabulary import DeclineReason, HoldReason, Outcome, ReferralState
 
 from ihala_referral.domain.attempt import Happenings, Scene
-from ihala_referral.domain.choice import Why, failures_of
-from ihala_referral.domain.directory import Link
-from ihala_referral.domain.errors import LastInChain, PartnerNotPossible, SameStaff, TransitionRefused
+from ihala_referral.domain.errors import LastInChain, SameStaff, TransitionRefused
 from ihala_referral.domain.referral.asking import Asking
 from ihala_referral.domain.transitions import Move, check
 
@@ -37,7 +35,7 @@ class StaffMoves(Asking):
         self._remember(Move.CLOSE_BY_DESK, outcome)
         happened = [] if self._is_taken else self._recall(outcome, actor, scene)
         self.state, self.hold_reason = target, None
-        return happened + self._closed(outcome, actor, scene.now)
+        return happened + self._closed(outcome, actor, scene)
 
     def reroute(self, reason: DeclineReason, partner_id: str | None, actor: str, scene: Scene) -> Happenings:
         """The desk or the operator asks another agency: the one named, else the next of the chain."""
@@ -46,7 +44,7 @@ class StaffMoves(Asking):
         check(Move.REROUTE, self.state)
         if partner_id is None:
             self._check_not_last(scene)
-        named = None if partner_id is None else self._possible(partner_id, scene)
+        named = None if partner_id is None else self._possible(Move.REROUTE, partner_id, scene)
         left = self.current.partner_id if self.current else None
         self._remember(Move.REROUTE, reason, partner_id or "")
         happened = self._recall(reason, actor, scene)
@@ -62,18 +60,3 @@ class StaffMoves(Asking):
             chosen = self._choose(scene).chosen
             if chosen is None or chosen is self.links[-1]:
                 raise LastInChain(Move.REROUTE, self.state)
-
-    def _possible(self, partner_id: str, scene: Scene) -> Link:
-        """The agency a human names; consent, agreement and duty still decide.  Raises PartnerNotPossible."""
-        partner = scene.directory.partners.get(partner_id)
-        link = next((link for link in self.links if link.partner_id == partner_id), Link(partner_id, self.need_code))
-        today = scene.calendar.local_date(scene.now)
-        if partner is None or not partner.is_active(today) or not partner.serves(link.serves):
-            raise PartnerNotPossible(Move.REROUTE, self.state, "not_in_directory")
-        if self.holder is not None and self.holder.partner_id == partner_id:
-            raise PartnerNotPossible(Move.REROUTE, self.state, "already_asked")
-        ask = self.mandate.ask(self.case.consent, self.urgency, (today, today), scene.directory)
-        failed = [why for why in failures_of(link, partner, ask, scene.places) if why not in (Why.FULL, Why.CLOSED)]
-        if failed:
-            raise PartnerNotPossible(Move.REROUTE, self.state, failed[0])
-        return link
