@@ -38,6 +38,10 @@ class Store(Protocol):
 
     async def events(self, referral_id: UUID) -> list[str]: ...
 
+    async def kept_profile(self, case_id: UUID) -> RoutingProfile | None:
+        """What is kept for trying other rules."""
+        ...
+
 
 @dataclass
 class FakeUnit:
@@ -47,13 +51,15 @@ class FakeUnit:
     scene: Scene
     cases: dict[UUID, CaseFile]
     referrals: dict[UUID, Referral]
+    profiles: dict[UUID, RoutingProfile]
     happened: list[tuple[UUID, str]] = field(default_factory=list)
 
     def case(self, case_id: UUID) -> CaseFile | None:
         return self.cases.get(case_id)
 
     def add_case(self, profile: RoutingProfile) -> CaseFile:
-        self.cases[profile.case_id] = new_case(profile).file
+        self.cases[profile.case_id] = new_case(profile, self.scene.now).file
+        self.profiles[profile.case_id] = profile
         return self.cases[profile.case_id]
 
     def replace_consent(self, case_id: UUID, consent: Consent) -> None:
@@ -61,7 +67,11 @@ class FakeUnit:
         for referral in self.referrals_of(case_id):
             referral.case = self.cases[case_id]
 
+    def forget_profile(self, case_id: UUID) -> None:
+        self.profiles.pop(case_id, None)
+
     def erase_case(self, case_id: UUID) -> None:
+        self.forget_profile(case_id)
         case = self.cases[case_id]
         consent = Consent(case.consent.basis)
         self.cases[case_id] = replace(case, languages=(), recorded_by=frozenset(), consent=consent)
@@ -85,6 +95,7 @@ class FakeStore:
         self.clock = clock
         self._cases: dict[UUID, CaseFile] = {}
         self._referrals: dict[UUID, Referral] = {}
+        self._profiles: dict[UUID, RoutingProfile] = {}
         self._happened: list[tuple[UUID, str]] = []
         self._places = PlaceBook()
 
@@ -95,13 +106,16 @@ class FakeStore:
         cases, referrals = copy.deepcopy((self._cases, self._referrals))
         for referral in referrals.values():
             referral.case = cases[referral.case.case_id]
-        unit = FakeUnit(world, scene, cases, referrals)
+        unit = FakeUnit(world, scene, cases, referrals, dict(self._profiles))
         yield unit
-        self._cases, self._referrals = unit.cases, unit.referrals
+        self._cases, self._referrals, self._profiles = unit.cases, unit.referrals, unit.profiles
         self._happened += unit.happened
 
     async def events(self, referral_id: UUID) -> list[str]:
         return [kind for each, kind in self._happened if each == referral_id]
+
+    async def kept_profile(self, case_id: UUID) -> RoutingProfile | None:
+        return self._profiles.get(case_id)
 
 
 class PostgresStore:
@@ -124,6 +138,11 @@ class PostgresStore:
                 "SELECT type FROM event WHERE aggregate_id = $1 ORDER BY sequence", referral_id
             )
         return [row["type"] for row in rows]
+
+    async def kept_profile(self, case_id: UUID) -> RoutingProfile | None:
+        async with self.database.connection() as connection:
+            text = await connection.fetchval("SELECT profile::text FROM case_profile WHERE case_id = $1", case_id)
+        return RoutingProfile.model_validate_json(text) if text else None
 
 
 async def enter_sample_directory(database: Database) -> None:

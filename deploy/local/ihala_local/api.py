@@ -41,6 +41,9 @@ class Api:
     async def put(self, path: str, body: object) -> Any:
         return await self._call("PUT", path, body=body)
 
+    async def put_text(self, path: str, text: str) -> Any:
+        return await self._call("PUT", path, text=text)
+
     async def delete(self, path: str) -> Any:
         return await self._call("DELETE", path)
 
@@ -69,6 +72,7 @@ class Api:
         path: str,
         *,
         body: object = None,
+        text: str | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
@@ -76,6 +80,7 @@ class Api:
             method,
             self.base_url + path,
             json=body,
+            data=text,
             params=query,
             headers={"Authorization": f"Bearer {self.key}", **(headers or {})},
         )
@@ -86,9 +91,11 @@ class Api:
 
 
 @asynccontextmanager
-async def calling(endpoints: Mapping[str, Any], service: str, key: str) -> AsyncIterator[Api]:
+async def calling(
+    endpoints: Mapping[str, Any], service: str, key: str, limit: aiohttp.ClientTimeout = TIMEOUT
+) -> AsyncIterator[Api]:
     """A service of the running system, called with this key."""
-    async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+    async with aiohttp.ClientSession(timeout=limit) as session:
         yield Api(session, endpoints[service], key)
 
 

@@ -4,8 +4,9 @@ Rule: like cli.py, a thin door to the module that does the work.
 """
 
 import asyncio
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,6 +42,34 @@ def rules_list(state: StateFolder = DEFAULT_FOLDER) -> None:
 
     with told_failures():
         console.show(as_table(asyncio.run(versions(State(state.resolve()).endpoints()))))
+
+
+@rules_app.command("compare")
+def rules_compare(
+    old: Annotated[str, typer.Argument(help="A version, or a file, which is loaded first.")],
+    new: Annotated[str, typer.Argument(help="Likewise.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """What would have gone elsewhere, over the cases that are kept: counts, and examples by id."""
+    from ihala_local.rules import compare, named
+
+    with told_failures():
+        answer = asyncio.run(compare(State(state.resolve()).endpoints(), named(old), named(new)))
+        if as_json:
+            console.print_raw(json.dumps(answer))
+        else:
+            show_compared(answer)
+
+
+def show_compared(answer: dict[str, Any]) -> None:
+    from ihala_local.rules import change_table, example_table
+
+    console.print_raw(f"{answer['changed']} of {answer['referrals']} referrals of {answer['cases']} cases differ")
+    if answer["changed"]:
+        console.show(change_table(answer))
+    if answer["examples"]:
+        console.show(example_table(answer))
 
 
 @rules_app.command("activate")

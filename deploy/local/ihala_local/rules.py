@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from ihala_referral.adapters.shipped_data import load_sample_directory, rule_texts
 from ihala_referral.domain.directory import Directory, directory_warnings, partner_of
 from ihala_referral.domain.errors import RuleSetError
@@ -18,6 +19,8 @@ from rich.table import Table
 from ihala_local.api import calling
 from ihala_local.failures import LocalFailure
 from ihala_local.journeys import minute, plain_table
+
+COMPARE_TIMEOUT = aiohttp.ClientTimeout(total=600)
 
 
 class RulesUnreadable(LocalFailure):
@@ -80,6 +83,56 @@ async def activate(endpoints: Mapping[str, Any], version: str) -> dict[str, Any]
     async with calling(endpoints, "referral", endpoints["credentials"]["operator"]) as operator:
         answer: dict[str, Any] = await operator.post(f"/v1/rules/{version}/activate", None)
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A rule set of the command line.  text: of a file that has to be loaded first."""
+
+    version: str
+    text: str | None = None
+
+
+def named(word: str) -> Named:
+    """A version, or a file.  Raises RulesUnreadable with every error of the file."""
+    if not Path(word).is_file():
+        return Named(word)
+    text = text_of(Path(word))
+    try:
+        return Named(parse_rule_set(text).version, text)
+    except RuleSetError as error:
+        raise RulesUnreadable("\n".join(f"{word}: error: {problem}" for problem in error.problems)) from None
+
+
+async def compare(endpoints: Mapping[str, Any], old: Named, new: Named) -> dict[str, Any]:
+    key = endpoints["credentials"]["operator"]
+    async with calling(endpoints, "referral", key, COMPARE_TIMEOUT) as operator:
+        for each in (old, new):
+            if each.text is not None:
+                await operator.put_text(f"/v1/rules/{each.version}", each.text)
+        answer: dict[str, Any] = await operator.post("/v1/rules/compare", {"old": old.version, "new": new.version})
+    return answer
+
+
+def change_table(answer: Mapping[str, Any]) -> Table:
+    table = plain_table("need", "change", "referrals")
+    for each in answer["by"]:
+        table.add_row(each["need_code"], each["change"], str(each["count"]))
+    return table
+
+
+def example_table(answer: Mapping[str, Any]) -> Table:
+    table = plain_table("referral", "need", f"with {answer['old']}", f"with {answer['new']}")
+    for each in answer["examples"]:
+        table.add_row(each["referral_id"] or each["case_ref"], each["need_code"], side(each["old"]), side(each["new"]))
+    return table
+
+
+def side(referral: Mapping[str, Any] | None) -> str:
+    if referral is None:
+        return "none"
+    told = f"{referral['row']} {referral['urgency']} {referral['partner_id'] or 'nobody'}"
+    return f"{told}\n{referral['hold_reason'] or referral['state']}, due {minute(referral['ack_due'])}"
 
 
 def as_table(found: Sequence[Mapping[str, Any]]) -> Table:

@@ -137,6 +137,26 @@ async def test_a_withdrawn_consent_takes_back_what_rests_on_it(store: Store) -> 
     assert await names(store, language) == ["proposed", "sent", "recalled", "withdrawn", "deletion-requested"]
 
 
+async def test_what_routing_read_is_kept_until_a_consent_is_taken_back(store: Store) -> None:
+    profile = a_profile("HEA-MAT", "EDU-ADL")
+    await routed(store, profile)
+    kept = await store.kept_profile(profile.case_id)
+    assert kept is not None
+    assert (kept.needs, kept.consent, kept.commune_code) == (profile.needs, profile.consent, profile.commune_code)
+
+    withdrawn = ConsentWithdrawn(
+        case_id=profile.case_id,
+        case_ref=profile.case_ref,
+        consent_id=uuid7(),
+        need_codes=["EDU-ADL"],
+        withdrawn_at=at("2026-11-16 11:00"),
+    )
+    async with store.unit(case_ids=[profile.case_id]) as unit:
+        withdraw_consent(withdrawn, unit)
+
+    assert await store.kept_profile(profile.case_id) is None
+
+
 @pytest.mark.parametrize(("decision", "state"), [("distinct", "sent"), ("same_person", "withdrawn")])
 async def test_a_human_decides_on_a_suspected_duplicate(store: Store, decision: str, state: str) -> None:
     profile = a_profile("EDU-ADL")
@@ -170,6 +190,7 @@ async def test_after_an_erasure_nothing_tells_of_the_person(store: Store) -> Non
     async with store.unit(case_ids=[profile.case_id]) as unit:
         erase_case(erased, unit)
 
+    assert await store.kept_profile(profile.case_id) is None
     (kept,) = await stored(store, profile)
     assert (kept.state, kept.explanation, kept.flags) == ("withdrawn", {}, ())
     assert (kept.case.languages, kept.case.recorded_by, kept.case.consent.scope) == ((), frozenset(), ())

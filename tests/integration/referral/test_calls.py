@@ -21,6 +21,7 @@ ALLOWED = [
     ("GET", "/v1/rules/2026-11.1", "desk operator protection"),
     ("PUT", "/v1/rules/2026-11.1", "operator"),
     ("POST", "/v1/rules/none/activate", "operator"),
+    ("POST", "/v1/rules/compare", "operator"),
     ("GET", "/v1/credentials", "admin"),
     ("POST", "/v1/credentials", "admin"),
     ("DELETE", "/v1/credentials/none", "admin"),

@@ -113,3 +113,34 @@ async def test_a_set_cannot_be_in_force_before_its_first_day(referral: Running) 
     assert (status, problem["type"]) == (409, "urn:ihala:problem:not-yet-valid")
     assert (await states(referral))["next-year"] == "loaded"
     assert (await referral.operator.call("POST", "/v1/rules/unknown/activate"))[0] == 404
+
+
+async def test_another_set_is_tried_on_past_cases_without_changing_anything(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+    await referral.routed("HEA-SRV")
+    to_women = edited("try", WOMEN_FIRST, ('chain = ["PT-HOS", "PT-NGO-WOM"]', 'chain = ["PT-NGO-WOM", "PT-HOS"]'))
+    await referral.operator.call("PUT", "/v1/rules/try", raw=to_women)
+
+    status, answer, _ = await referral.operator.call(
+        "POST", "/v1/rules/compare", {"old": SHIPPED_VERSION, "new": "try"}
+    )
+
+    assert (status, answer["old"], answer["new"], answer["skipped"]) == (200, SHIPPED_VERSION, "try", 0)
+    assert {(each["need_code"], each["change"]) for each in answer["by"]} == {
+        ("HEA-MAT", "agency"),
+        ("RESTRICTED", "agency"),
+    }
+    assert answer["changed"] == sum(each["count"] for each in answer["by"])
+    assert {each["need_code"] for each in answer["examples"]} == {"HEA-MAT"}
+    example = next(each for each in answer["examples"] if each["referral_id"] == made["referral_id"])
+    assert (example["old"]["partner_id"], example["new"]["partner_id"]) == ("essp-agd-agadir", "ngo-wom")
+    assert (await referral.seen(made["referral_id"]))["partner_id"] == "essp-agd-agadir"
+    assert (await states(referral))["try"] == "loaded"
+
+
+async def test_a_version_that_is_not_here_is_compared_with_nothing(referral: Running) -> None:
+    status, problem, _ = await referral.operator.call(
+        "POST", "/v1/rules/compare", {"old": SHIPPED_VERSION, "new": "../none"}
+    )
+
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/new")

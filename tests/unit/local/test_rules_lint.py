@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from ihala_local.cli import app
+from ihala_local.rules import Named, RulesUnreadable, named
 from ihala_referral.adapters.shipped_data import rule_texts
 from typer.testing import CliRunner
 
@@ -53,3 +54,15 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "No such file" in result.output
+
+
+def test_a_wrong_file_is_compared_with_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(SHIPPED.replace('needs = ["HEA-MAT"]', "needs = []", 1), encoding="utf-8")
+
+    with pytest.raises(RulesUnreadable, match=r"rules\.toml: error: R10: 'needs' names each need once"):
+        named(str(file))
+
+
+def test_what_is_no_file_is_a_version() -> None:
+    assert named("2026-11.1") == Named("2026-11.1")

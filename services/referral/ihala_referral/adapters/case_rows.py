@@ -1,8 +1,12 @@
-"""A case as a row: pseudonymous, without facts, and blank after an erasure."""
+"""A case as a row: pseudonymous, and blank after an erasure.
+
+What routing read of it, facts among it, is kept for trying other rules on it, until the person takes a consent back.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +20,20 @@ from ihala_referral.domain.case import Consent, ScopeEntry, consent_of
 
 @dataclass(frozen=True, slots=True)
 class NewCase:
-    """commune_code, age_band, sex: for counting alone."""
+    """commune_code, age_band, sex: for counting alone.  profile: JSON, as it was routed."""
 
     file: CaseFile
     commune_code: str
     age_band: str
     sex: str
+    profile: str
+    routed_at: datetime
 
 
-def new_case(profile: RoutingProfile) -> NewCase:
+NOT_KEPT = {"recorded_by", "household"}  # routing reads neither
+
+
+def new_case(profile: RoutingProfile, routed_at: datetime) -> NewCase:
     file = CaseFile(
         case_id=profile.case_id,
         case_ref=profile.case_ref,
@@ -34,7 +43,8 @@ def new_case(profile: RoutingProfile) -> NewCase:
         consent=consent_of(profile.consent),
         recorded_by=frozenset(profile.recorded_by),
     )
-    return NewCase(file, profile.commune_code, profile.age_band, profile.sex)
+    kept = profile.model_dump_json(exclude=NOT_KEPT, exclude_none=True)
+    return NewCase(file, profile.commune_code, profile.age_band, profile.sex, kept, routed_at)
 
 
 async def insert_cases(connection: asyncpg.Connection, cases: Iterable[NewCase]) -> None:
@@ -50,14 +60,18 @@ async def insert_cases(connection: asyncpg.Connection, cases: Iterable[NewCase])
             case.file.interpreter_needed,
             json.dumps(sorted(case.file.recorded_by)),
             _consent_json(case.file.consent),
+            case.profile,
+            case.routed_at,
         )
         for case in sorted(cases, key=lambda each: each.file.case_id)
     ]
     await connection.execute(
         "INSERT INTO case_profile (case_id, case_ref, desk_id, commune_code, age_band, sex, language_tags,"
-        " interpreter_needed, recorded_by, consent) SELECT a, b, c, d, e, f, g::jsonb, h, i::jsonb, j"
+        " interpreter_needed, recorded_by, consent, profile, routed_at)"
+        " SELECT a, b, c, d, e, f, g::jsonb, h, i::jsonb, j, k::jsonb, l"
         " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
-        " $8::boolean[], $9::text[], $10::jsonb[]) AS given (a, b, c, d, e, f, g, h, i, j)",
+        " $8::boolean[], $9::text[], $10::jsonb[], $11::text[], $12::timestamptz[])"
+        " AS given (a, b, c, d, e, f, g, h, i, j, k, l)",
         *(list(column) for column in zip(*rows, strict=True)),
     )
 
@@ -76,8 +90,15 @@ async def blank_case(connection: asyncpg.Connection, case_id: UUID) -> None:
     await connection.execute(
         "UPDATE case_profile SET commune_code = split_part(commune_code, '-', 1), age_band = NULL, sex = NULL,"
         " language_tags = '[]', recorded_by = '[]', consent = jsonb_build_object('basis', consent->'basis',"
-        " 'scope', '[]'::jsonb), erased_at = clock_timestamp() WHERE case_id = $1",
+        " 'scope', '[]'::jsonb), profile = NULL, routed_at = NULL, erased_at = clock_timestamp() WHERE case_id = $1",
         case_id,
+    )
+
+
+async def forget_profiles(connection: asyncpg.Connection, case_ids: Sequence[UUID]) -> None:
+    """No other rules are tried on these cases any more."""
+    await connection.execute(
+        "UPDATE case_profile SET profile = NULL, routed_at = NULL WHERE case_id = ANY($1::uuid[])", case_ids
     )
 
 

@@ -17,7 +17,15 @@ from ihala_runtime.outbox import new_event
 from ihala_runtime.postgres import Work
 
 from ihala_referral.adapters.capacity_rows import write_places
-from ihala_referral.adapters.case_rows import NewCase, blank_case, insert_cases, new_case, put_consent, read_cases
+from ihala_referral.adapters.case_rows import (
+    NewCase,
+    blank_case,
+    forget_profiles,
+    insert_cases,
+    new_case,
+    put_consent,
+    read_cases,
+)
 from ihala_referral.adapters.directory_store import SOURCE
 from ihala_referral.adapters.referral_rows import lock_referrals, put_referrals, read_attempts, referral_of
 from ihala_referral.adapters.snapshots import Environment, Snapshot
@@ -44,6 +52,7 @@ class PostgresUnit:
         self._loaded: set[UUID] = set()
         self._new_cases: list[NewCase] = []
         self._new_consents: dict[UUID, Consent] = {}
+        self._withdrawn: list[UUID] = []
         self._erased: list[UUID] = []
         self._changed: dict[UUID, Referral] = {}
 
@@ -59,7 +68,7 @@ class PostgresUnit:
         return self._cases.get(case_id)
 
     def add_case(self, profile: RoutingProfile) -> CaseFile:
-        case = new_case(profile)
+        case = new_case(profile, self._scene.now)
         self._new_cases.append(case)
         self._cases[profile.case_id] = case.file
         return case.file
@@ -70,6 +79,9 @@ class PostgresUnit:
         self._new_consents[case_id] = consent
         for referral in self.referrals_of(case_id):
             referral.case = file
+
+    def forget_profile(self, case_id: UUID) -> None:
+        self._withdrawn.append(case_id)
 
     def erase_case(self, case_id: UUID) -> None:
         self._erased.append(case_id)
@@ -135,10 +147,20 @@ class PostgresUnit:
         if self._changed:
             await put_referrals(connection, self._changed.values(), self._snapshot.calendar_version)
             await set_timers(connection, self._changed.values(), self._loaded, self._scene.calendar)
+        if self._withdrawn:
+            await forget_profiles(connection, sorted(self._withdrawn))
         for case_id in sorted(self._erased):
             await blank_case(connection, case_id)
         await write_places(connection, self._snapshot.places)
-        for stored in (self._new_cases, self._new_consents, self._changed, self._erased, self._snapshot.places.changed):
+        places = self._snapshot.places.changed
+        for stored in (
+            self._new_cases,
+            self._new_consents,
+            self._changed,
+            self._withdrawn,
+            self._erased,
+            places,
+        ):
             stored.clear()
 
 

@@ -32,6 +32,10 @@ class UnitOfWork(Protocol):
 
     def replace_consent(self, case_id: UUID, consent: Consent) -> None: ...
 
+    def forget_profile(self, case_id: UUID) -> None:
+        """Keep no longer what routing read of the case."""
+        ...
+
     def erase_case(self, case_id: UUID) -> None: ...
 
     def referral(self, referral_id: UUID) -> Referral | None:

@@ -1,4 +1,7 @@
-"""The person took the consent back: agencies are recalled and asked to delete what they read."""
+"""The person took the consent back: agencies are recalled and asked to delete what they read.
+
+No other rules are tried on the case from then on, even if a part of the consent stays.
+"""
 
 from ihala_events.intake import ConsentWithdrawn
 
@@ -9,6 +12,7 @@ from ihala_referral.handlers.unit_of_work import UnitOfWork
 
 def withdraw_consent(withdrawn: ConsentWithdrawn, work: UnitOfWork) -> None:
     codes = None if withdrawn.need_codes is None else frozenset(withdrawn.need_codes)
+    work.forget_profile(withdrawn.case_id)
     for referral in work.referrals_of(withdrawn.case_id):
         if codes is None or rests_on(referral, codes):
             happened = referral.withdraw(CONSENT_WITHDRAWN, work.scene)

@@ -1,0 +1,44 @@
+"""Past cases as they were routed, read in pieces, for trying other rules on them."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from uuid import UUID
+
+import asyncpg
+from ihala_events.intake import RoutingProfile
+from ihala_runtime.postgres import Database
+
+from ihala_referral.domain.case import case_of_profile
+from ihala_referral.domain.comparison import PastCase
+
+CASES_AT_ONCE = 200
+NOBODY = UUID(int=0)
+
+
+async def kept_cases(database: Database) -> AsyncIterator[Sequence[asyncpg.Record]]:
+    """Every kept case, some at a time, no transaction between; rows for `past_case`."""
+    after = NOBODY
+    while True:
+        async with database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT case_id, case_ref, routed_at, profile::text AS profile FROM case_profile"
+                " WHERE profile IS NOT NULL AND case_id > $1 ORDER BY case_id LIMIT $2",
+                after,
+                CASES_AT_ONCE,
+            )
+        if not rows:
+            return
+        yield rows
+        after = rows[-1]["case_id"]
+
+
+def past_case(row: asyncpg.Record) -> PastCase:
+    profile = RoutingProfile.model_validate_json(row["profile"])
+    return PastCase(row["case_id"], row["case_ref"], row["routed_at"], case_of_profile(profile))
+
+
+async def referral_ids(connection: asyncpg.Connection, case_ids: Iterable[UUID]) -> dict[tuple[UUID, str], UUID]:
+    """By case and need."""
+    rows = await connection.fetch(
+        "SELECT case_id, need_code, referral_id FROM referral WHERE case_id = ANY($1::uuid[])", sorted(set(case_ids))
+    )
+    return {(row["case_id"], row["need_code"]): row["referral_id"] for row in rows}
