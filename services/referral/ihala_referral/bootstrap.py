@@ -8,6 +8,7 @@ from ihala_runtime.service import Parts, Task
 
 from ihala_referral.adapters.first_start import admit_first_admin, remember_rules
 from ihala_referral.adapters.idempotency import forget_answers
+from ihala_referral.adapters.indicator_rows import PostgresReports
 from ihala_referral.adapters.party_topics import PartyTopics
 from ihala_referral.adapters.shipped_data import ShippedRules, load_calendar, load_rules
 from ihala_referral.adapters.snapshots import Environment
@@ -16,6 +17,7 @@ from ihala_referral.entrypoints import (
     http_credentials,
     http_partners,
     http_referrals,
+    http_reports,
     http_routing,
     http_rules,
     http_stops,
@@ -30,10 +32,20 @@ from ihala_referral.entrypoints.clockwork import (
 from ihala_referral.entrypoints.doors import Doors
 from ihala_referral.entrypoints.parties import party_consumer
 from ihala_referral.entrypoints.receipts import receipt_consumer
+from ihala_referral.handlers.publish_indicators import PublishIndicators
 from ihala_referral.settings import ReferralSettings
 
 HERE = Path(__file__).parent
-DOORS = (http_referrals, http_routing, http_rules, http_partners, http_stops, http_calendar, http_credentials)
+DOORS = (
+    http_referrals,
+    http_routing,
+    http_rules,
+    http_partners,
+    http_stops,
+    http_calendar,
+    http_reports,
+    http_credentials,
+)
 
 
 def bootstrap(settings: ReferralSettings) -> Parts:
@@ -41,7 +53,7 @@ def bootstrap(settings: ReferralSettings) -> Parts:
     database = Database(settings.postgres_dsn, "ihala-referral")
     shipped = load_rules()
     environment = Environment(settings.clock(), [each.rules for each in shipped], load_calendar())
-    doors = Doors(database, environment)
+    doors = Doors(database, environment, PublishIndicators(PostgresReports(database), settings.release_after))
     topics = PartyTopics(database, settings.kafka_bootstrap, doors.parties_changed)
     return Parts(
         name="referral",
@@ -53,7 +65,7 @@ def bootstrap(settings: ReferralSettings) -> Parts:
         consumers=[case_consumer(environment), party_consumer(environment), receipt_consumer()],
         tasks=[_clockwork(settings, database, environment).run, Reconciler(database).run, topics.run],
         prepare=[_first_admin(settings, database), _keep_rules(database, environment, shipped)],
-        hourly=[_forget_answers(database)],
+        hourly=[_forget_answers(database), _publish_indicators(doors)],
         state={"doors": doors},
     )
 
@@ -87,3 +99,12 @@ def _forget_answers(database: Database) -> Task:
             await forget_answers(connection)
 
     return forget
+
+
+def _publish_indicators(doors: Doors) -> Task:
+    async def publish() -> None:
+        async with doors.database.connection() as connection:
+            calendar = (await doors.environment.snapshot(connection)).world.calendar
+        await doors.publish_indicators.publish_due(doors.environment.clock.now(), calendar)
+
+    return publish

@@ -22,6 +22,7 @@ ALLOWED = [
     ("PUT", "/v1/rules/2026-11.1", "operator"),
     ("POST", "/v1/rules/none/activate", "operator"),
     ("POST", "/v1/rules/compare", "operator"),
+    ("GET", "/v1/reports/indicators?from=2026-07-01&to=2026-10-01", "operator protection admin"),
     ("GET", "/v1/credentials", "admin"),
     ("POST", "/v1/credentials", "admin"),
     ("DELETE", "/v1/credentials/none", "admin"),

@@ -135,6 +135,19 @@ class Calendar:
             begins = span.opens_at
         return begins + remaining
 
+    def worked(self, begins: datetime, ends: datetime) -> timedelta:
+        """The open time between two instants; none where `ends` lies before `begins`."""
+        worked, day, last = timedelta(), self.local_date(begins), self.local_date(ends)
+        while day <= last:
+            if span := self.open_span(day):
+                worked += max(min(ends, span.closes_at) - max(begins, span.opens_at), timedelta())
+            day += ONE_DAY
+        return worked
+
+    def midnight(self, day: date) -> datetime:
+        """The instant at which a local day begins."""
+        return self._utc(day, time())
+
     def last_close(self, day: date) -> datetime:
         """Closing time of the last day with hours up to and including `day`."""
         return self._open(self._last_open_day(day)).closes_at

@@ -13,6 +13,7 @@ from ihala_events.intake import (
     CaseReleased,
     ConsentRecorded,
     ConsentWithdrawn,
+    InformationGiven,
     RoutingProfile,
     SubjectErased,
 )
@@ -23,6 +24,7 @@ from ihala_runtime.failures import TemporaryFailure
 from ihala_runtime.postgres import Work
 from ihala_runtime.received import Received
 
+from ihala_referral.adapters.indicator_rows import count_information
 from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.errors import NoCoordinationCell
@@ -49,8 +51,8 @@ def case_consumer(environment: Environment) -> Consumer[PostgresUnit]:
             catalogue.CONSENT_RECORDED.type: _known(_consent_recorded),
             catalogue.CONSENT_WITHDRAWN.type: _known(_consent_withdrawn),
             catalogue.SUBJECT_ERASED.type: _known(_erased),
+            catalogue.INFORMATION_GIVEN.type: _informed,
         },
-        ignore=lambda event_type: event_type == catalogue.INFORMATION_GIVEN.type,
     )
 
 
@@ -125,3 +127,7 @@ def _consent_withdrawn(unit: PostgresUnit, received: Received) -> None:
 
 def _erased(unit: PostgresUnit, received: Received) -> None:
     erase_case(received.payload(SubjectErased), unit)
+
+
+async def _informed(unit: PostgresUnit, received: Received) -> None:
+    await count_information(unit.work.conn, received.payload(InformationGiven))

@@ -18,6 +18,7 @@ from ihala_runtime.problem import FieldError, Problem
 from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.visibility import Viewer
+from ihala_referral.handlers.publish_indicators import PublishIndicators
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ class Doors:
 
     database: Database
     environment: Environment
+    publish_indicators: PublishIndicators
     parties_changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def in_unit(self, referral_ids: Sequence[UUID], act: Callable[[PostgresUnit], Awaitable[T]]) -> T:
