@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from ihala_local import party_commands, rule_commands
+from ihala_local import operating_commands, party_commands, rule_commands
 from ihala_local.shell import StateFolder, console, fail, told_failures
 from ihala_local.state import DEFAULT_FOLDER, AlreadyRunning, State
 
@@ -36,6 +36,7 @@ app.add_typer(party_commands.audit_app, name="audit")
 app.add_typer(party_commands.directory_app, name="directory")
 app.add_typer(party_commands.route_app, name="route")
 app.add_typer(rule_commands.rules_app, name="rules")
+app.add_typer(operating_commands.parked_app, name="parked")
 app.command("demo")(party_commands.demo)
 
 

@@ -16,6 +16,7 @@ LocalFailure
 ├── postgres.PostgresFailed          PostgreSQL could not be prepared
 ├── provision.NotProvisioned         the sample data could not be loaded
 ├── rules.RulesUnreadable            the file is not there, or holds no rules
+├── services.UnknownService          an id or a group names no service
 ├── servers.ServerUnavailable        a server named by the environment does not answer
 ├── state.AlreadyRunning, state.NotRunning
 ├── supervisor.ProgramFailed         a program ended, or stayed silent, while the system started

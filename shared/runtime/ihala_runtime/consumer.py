@@ -9,8 +9,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Generic, TypeVar
 
+from ihala_events.catalogue import EVENT_TYPES
 from opentelemetry.trace import SpanKind
 
 from ihala_runtime import inbox, parking, telemetry
@@ -24,8 +26,8 @@ from ihala_runtime.retry_schedule import BackOff
 
 S = TypeVar("S")
 
-FLOOD_RECORDS = 50
-FLOOD_SHARE = 0.5
+FLOOD_RECORDS = 50  # so many failures and no success: the fault is not the records'
+FLOOD_SHARE = 0.5  # of a batch
 STUCK_SECONDS = 60.0
 PARKED_LOOK_SECONDS = 1.0
 
@@ -68,6 +70,20 @@ class Stopping(Exception):
     """The service stops while a batch waits for a dependency; Kafka gives the batch to the next copy."""
 
 
+class Outcome(Enum):
+    """What became of one record. PASSED: repeated, behind another, or one that can never be read."""
+
+    HANDLED = auto()
+    FAILED = auto()
+    PASSED = auto()
+
+
+def _in_a_row(failed_in_a_row: int, outcome: Outcome) -> int:
+    if outcome is Outcome.HANDLED:
+        return 0
+    return failed_in_a_row + (outcome is Outcome.FAILED)
+
+
 class ConsumerRunner:
     """Handles batches of one consumer. ``process`` returns when every record is handled or parked."""
 
@@ -76,6 +92,7 @@ class ConsumerRunner:
         self._database = database
         self._stopping = asyncio.Event()
         self._in_hand_since: float | None = None
+        self._failed_in_a_row = 0  # over batches; a record that can never be read says nothing
         self._back_off = BackOff()
 
     @property
@@ -122,7 +139,7 @@ class ConsumerRunner:
 
     async def _batch_or_one_by_one(self, records: Sequence[RawRecord]) -> None:
         try:
-            await self._batch(records)
+            await self._batch_without_poison(records)
         except Exception as error:
             if is_infrastructure(error):
                 raise
@@ -134,29 +151,41 @@ class ConsumerRunner:
             )
             await self._one_by_one(records)
 
-    async def _batch(self, records: Sequence[RawRecord]) -> None:
+    async def _batch_without_poison(self, records: Sequence[RawRecord]) -> None:
+        """A payload is read where it is handled; only where one cannot be, all are read before: a flood passes."""
+        try:
+            await self._batch(records)
+        except InvalidMessage:
+            await self._batch(records, read_payloads=True)
+
+    async def _batch(self, records: Sequence[RawRecord], *, read_payloads: bool = False) -> None:
         """All records in one transaction; the first failure undoes it."""
         async with self._database.transaction() as work:
-            good, poison = self._decoded(records)
-            for record, error in poison:
-                await parking.park(work, self.consumer.name, record, error)
+            good, poison = self._decoded(records, read_payloads=read_payloads)
+            await parking.park_all(work, self.consumer.name, poison)
             fresh, behind = await self._claimed(work, good)
             async with self.consumer.open_scope(work, fresh) as scope:
                 for received in fresh:
                     await self._handle(scope, received)
+        self._failed_in_a_row = 0 if fresh else self._failed_in_a_row
         self._count(handled=len(fresh), parked=len(poison) + behind, repeated=len(good) - behind - len(fresh))
 
     async def _one_by_one(self, records: Sequence[RawRecord]) -> None:
-        """One savepoint a record: what fails is parked, with its key's later records behind it."""
-        failures = 0
+        """One savepoint a record: what fails is parked, with its key's later records behind it.
+
+        Raises DependencyDown when so much fails that it cannot be the records: the batch is undone and waits.
+        """
+        failures, in_a_row = 0, self._failed_in_a_row
         async with self._database.transaction() as work:
             for record in records:
-                failures += not await self._alone(work, record)
-            if failures >= FLOOD_RECORDS and failures > FLOOD_SHARE * len(records):
-                raise DependencyDown("flood", f"{failures} of {len(records)} records failed")
+                outcome = await self._alone(work, record)
+                failures += outcome is Outcome.FAILED
+                in_a_row = _in_a_row(in_a_row, outcome)
+                if in_a_row >= FLOOD_RECORDS or failures >= max(FLOOD_RECORDS, FLOOD_SHARE * len(records) + 1):
+                    raise DependencyDown("flood", f"{in_a_row} records failed in a row, {failures} of this batch")
+        self._failed_in_a_row = in_a_row
 
-    async def _alone(self, work: Work, record: RawRecord) -> bool:
-        """True when the record is handled, a repetition, or waits behind another."""
+    async def _alone(self, work: Work, record: RawRecord) -> Outcome:
         events_before, acts_before = len(work.events), len(work.after_commit)
         try:
             async with work.conn.transaction():
@@ -183,9 +212,9 @@ class ConsumerRunner:
             )
             await parking.park(work, self.consumer.name, record, error)
             self._count(parked=1)
-            return False
+            return Outcome.PASSED if isinstance(error, InvalidMessage) else Outcome.FAILED
         self._count(handled=len(fresh))
-        return True
+        return Outcome.HANDLED if fresh else Outcome.PASSED
 
     async def retry_parked(self) -> None:
         """Until ``stop``: try parked records whose time has come, a key's records in order."""
@@ -220,6 +249,7 @@ class ConsumerRunner:
                 work.after_commit.clear()
                 await parking.failed_again(work, self.consumer.name, parked, error)
                 return False
+        self._failed_in_a_row = 0
         return True
 
     async def _handle_again(self, work: Work, parked: Parked) -> None:
@@ -238,24 +268,37 @@ class ConsumerRunner:
         except TimeoutError:
             return
 
-    def _decoded(self, records: Sequence[RawRecord]) -> tuple[list[Received], list[tuple[RawRecord, InvalidMessage]]]:
+    def _decoded(
+        self, records: Sequence[RawRecord], *, read_payloads: bool = False
+    ) -> tuple[list[Received], list[tuple[RawRecord, InvalidMessage]]]:
         """(what is ours, what can never be read); types that are another consumer's are left out."""
         good: list[Received] = []
         poison: list[tuple[RawRecord, InvalidMessage]] = []
         for record in records:
             try:
                 received = decode(record)
-            except InvalidMessage as error:
+            except InvalidMessage as malformed:
                 if not self.consumer.ignore(""):
-                    poison.append((record, error))
+                    poison.append((record, malformed))
                 continue
             if self.consumer.ignore(received.type):
                 continue
-            if received.type in self.consumer.handlers:
+            error = self._unreadable(received, read_payload=read_payloads)
+            if error is None:
                 good.append(received)
             else:
-                poison.append((record, InvalidMessage("unknown-type", "no handler for this event type")))
+                poison.append((record, error))
         return good, poison
+
+    def _unreadable(self, received: Received, *, read_payload: bool) -> InvalidMessage | None:
+        if received.type not in self.consumer.handlers:
+            return InvalidMessage("unknown-type", "no handler for this event type")
+        try:
+            if read_payload and received.type in EVENT_TYPES:
+                received.payload(EVENT_TYPES[received.type].payload)
+        except InvalidMessage as error:
+            return error
+        return None
 
     async def _claimed(self, work: Work, received: Sequence[Received]) -> tuple[list[Received], int]:
         """(those not handled before, each once; how many were parked behind a waiting one of their key)"""

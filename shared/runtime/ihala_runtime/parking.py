@@ -5,6 +5,8 @@ A retry goes through the inbox like a first delivery, so it cannot act twice.
 """
 
 import base64
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,15 +38,22 @@ class Parked:
 
 async def park(work: Work, consumer: str, record: RawRecord, error: BaseException) -> None:
     """Set a failed record aside: dead when it can never succeed, else for a later try."""
-    dead = isinstance(error, InvalidMessage)
-    delay = timedelta(seconds=PARKED.after(1) or 0)
-    await _insert(work, consumer, record, error, None if dead else datetime.now(UTC) + delay)
-    _notify(work, consumer, record, failure_class(error), "dead" if dead else "waiting")
+    await park_all(work, consumer, [(record, error)])
+
+
+async def park_all(work: Work, consumer: str, failed: Sequence[tuple[RawRecord, BaseException]]) -> None:
+    """The same for many, in one statement. One that is parked already came again: nothing is told of it."""
+    later = datetime.now(UTC) + timedelta(seconds=PARKED.after(1) or 0)
+    rows = [_Row(record, error, 1, None if isinstance(error, InvalidMessage) else later) for record, error in failed]
+    inserted = await _insert(work, consumer, rows)
+    for row in rows:
+        if (row.record.topic, row.record.partition, row.record.offset) in inserted:
+            _notify(work, consumer, row.record, failure_class(row.error), row.state, row.attempts)
 
 
 async def park_behind(work: Work, consumer: str, record: RawRecord) -> None:
     """Set a record aside because an earlier one of its key waits."""
-    await _insert(work, consumer, record, InvalidMessage(BEHIND), datetime.now(UTC), attempts=0)
+    await _insert(work, consumer, [_Row(record, InvalidMessage(BEHIND), 0, datetime.now(UTC))])
 
 
 async def due(connection: asyncpg.Connection, consumer: str, limit: int = 100) -> list[int]:
@@ -86,7 +95,7 @@ async def failed_again(work: Work, consumer: str, parked: Parked, error: BaseExc
         failure_text(error)[:MAX_ERROR_BYTES],
     )
     if delay is None:
-        _notify(work, consumer, parked.record, failure_class(error), "dead")
+        _notify(work, consumer, parked.record, failure_class(error), "dead", attempts)
 
 
 async def measure(connection: asyncpg.Connection) -> None:
@@ -98,38 +107,60 @@ async def measure(connection: asyncpg.Connection) -> None:
         metrics.PARKED.labels(consumer, state).set(count)
 
 
-async def _insert(
-    work: Work,
-    consumer: str,
-    record: RawRecord,
-    error: BaseException,
-    next_attempt_at: datetime | None,
-    attempts: int = 1,
-) -> None:
-    event_id, event_type = _identity(record)
-    await work.conn.execute(
-        'INSERT INTO parked (consumer, topic, partition, "offset", key, event_id, event_type, attempts,'
-        " next_attempt_at, error_class, error, headers, payload, state)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-        ' ON CONFLICT (consumer, topic, partition, "offset") DO NOTHING',
-        consumer,
-        record.topic,
-        record.partition,
-        record.offset,
-        record.key,
-        event_id,
-        event_type,
-        attempts,
-        next_attempt_at,
-        failure_class(error),
-        failure_text(error)[:MAX_ERROR_BYTES],
-        _headers_to_json(record),
-        record.value,
-        "dead" if next_attempt_at is None else "waiting",
-    )
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """next_attempt_at: None for a dead one."""
+
+    record: RawRecord
+    error: BaseException
+    attempts: int
+    next_attempt_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        return "dead" if self.next_attempt_at is None else "waiting"
+
+    def values(self) -> tuple[object, ...]:
+        record = self.record
+        return (
+            record.topic,
+            record.partition,
+            record.offset,
+            record.key,
+            *_identity(record),
+            self.attempts,
+            self.next_attempt_at,
+            failure_class(self.error),
+            failure_text(self.error)[:MAX_ERROR_BYTES],
+            json.dumps(_headers_to_json(record)),  # as text: a list of lists would be an array of two dimensions
+            record.value,
+            self.state,
+        )
 
 
-def _notify(work: Work, consumer: str, record: RawRecord, error_class: str, state: str) -> None:
+_INSERT = """
+INSERT INTO parked (consumer, topic, partition, "offset", key, event_id, event_type, attempts, next_attempt_at,
+    error_class, error, headers, payload, state)
+SELECT $1, topic, part, place, key, event_id, event_type, attempts, next_attempt_at, error_class, error,
+    headers::jsonb, payload, state
+FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::integer[],
+    $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::text[])
+    WITH ORDINALITY AS given (topic, part, place, key, event_id, event_type, attempts, next_attempt_at, error_class,
+    error, headers, payload, state, position)
+ORDER BY position
+ON CONFLICT (consumer, topic, partition, "offset") DO NOTHING RETURNING topic, partition, "offset"
+"""
+
+
+async def _insert(work: Work, consumer: str, rows: Sequence[_Row]) -> set[tuple[str, int, int]]:
+    """The places of those that were not parked already."""
+    if not rows:
+        return set()
+    columns = [list(column) for column in zip(*(row.values() for row in rows), strict=True)]
+    return {tuple(row) for row in await work.conn.fetch(_INSERT, consumer, *columns)}
+
+
+def _notify(work: Work, consumer: str, record: RawRecord, error_class: str, state: str, attempts: int) -> None:
     event_id, event_type = _identity(record)
     place = f"{consumer}/{record.topic}/{record.partition}/{record.offset}"
     notice = RecordParked(
@@ -148,7 +179,7 @@ def _notify(work: Work, consumer: str, record: RawRecord, error_class: str, stat
             notice,
             source=f"/ihala/{consumer.split('.')[0]}",
             aggregate_id=uuid5(NAMESPACE_URL, f"{place}/{state}"),
-            sequence=1,
+            sequence=attempts,  # a dead record that is tried again and fails is told of again
             sequenced=False,
             key=consumer,
             subject=place,

@@ -20,13 +20,15 @@ from fastapi_offline import FastAPIOffline
 from ihala_events.asyncapi import asyncapi_document
 from ihala_events.vocabulary import TIME_ZONE
 
-from ihala_runtime import inbox, logs, parking, telemetry
+from ihala_runtime import inbox, logs, parking, set_aside, telemetry
 from ihala_runtime.access import Credentials, credential_consumer
 from ihala_runtime.clock import check_time_zone_data
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.health import Health
 from ihala_runtime.http import Limits, Observed, add_common_routes
+from ihala_runtime.http_parked import SetAside
+from ihala_runtime.http_parked import router as parked_router
 from ihala_runtime.kafka import Consumers
 from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
@@ -89,6 +91,7 @@ def build_app(parts: Parts) -> FastAPI:
         repeated = [
             _every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
             _every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
+            _every(_on(parts.database, set_aside.clean), CLEAN_EVERY_SECONDS),
             *(_every(step, HOURLY_SECONDS) for step in parts.hourly),
         ]
         retries = [runner.retry_parked for runner in runners]
@@ -108,9 +111,10 @@ def build_app(parts: Parts) -> FastAPI:
     )
     app.state.credentials = credentials
     app.state.consumers = consumers
+    app.state.set_aside = SetAside(parts.name, parts.database)
     for name, value in parts.state.items():
         setattr(app.state, name, value)
-    for router in parts.routers:
+    for router in (*parts.routers, parked_router):
         app.include_router(router)
     add_common_routes(app, Health(parts.database, consumers.subscriptions), partial(asyncapi_document, parts.name))
     app.add_middleware(Limits)

@@ -1,14 +1,20 @@
 """Consumers on real PostgreSQL and Kafka: one effect a record, poison set aside, keys kept in order."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 
+import pytest
 from aiokafka import AIOKafkaProducer
+from ihala_events.ops import RecordParked
 from ihala_events.topics import Topic
-from ihala_runtime.consumer import Consumer
+from ihala_runtime import consumer as consumer_module
+from ihala_runtime import logs
+from ihala_runtime.consumer import FLOOD_RECORDS, Consumer, ConsumerRunner
 from ihala_runtime.failures import DependencyDown, TemporaryFailure
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Database, Work
-from ihala_runtime.received import Received
+from ihala_runtime.received import RawRecord, Received
 from support.runtime import (
     NewDatabase,
     a_topic,
@@ -23,6 +29,12 @@ from support.runtime import (
 from support.waiting import wait_until
 
 KIND = "ihala.ops.record-parked.v1"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_in_a_service() -> None:
+    """A development logger takes a second to draw one traceback."""
+    logs.set_up("test")
 
 
 def a_consumer(topic: Topic, handler: object = note_effect) -> Consumer[Work]:
@@ -154,3 +166,90 @@ async def _ends_with(database: Database, event_id: str) -> bool:
 
 async def _count(database: Database, count: int) -> bool:
     return len(await effects(database)) == count
+
+
+async def test_a_poison_record_that_comes_again_is_told_of_once(
+    kafka_bootstrap: str, new_database: NewDatabase
+) -> None:
+    topic = await made(kafka_bootstrap, a_topic(1))
+    async with migrated_database(new_database) as database, raw_producer(kafka_bootstrap) as producer:
+        await producer.send_and_wait(topic.name, b"no event at all", b"a")
+        good = await send(producer, topic, "a", 1)
+        consumer = a_consumer(topic)
+        async with consuming(database, kafka_bootstrap, consumer):
+            await wait_until(lambda: _ends_with(database, good), within_seconds=15)
+        runner = ConsumerRunner(consumer, database)
+        poison = RawRecord(topic.name, 0, 0, b"a", b"no event at all", ())
+
+        await runner.process([poison])
+
+        assert await parked(database) == [("malformed-envelope", "dead")]
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM event") == 1
+
+
+def raw(topic: Topic, offset: int, value: bytes | None = None) -> RawRecord:
+    """A record as Kafka would bring it, with a key of its own."""
+    event = an_event(topic, uuid7(), offset)
+    headers = tuple((name, text.encode()) for name, text in event.headers.items())
+    return RawRecord(topic.name, 0, offset, event.key.encode(), event.payload if value is None else value, headers)
+
+
+@pytest.mark.parametrize("batch", [7, 500])
+async def test_when_everything_fails_it_stops_instead_of_parking_everything_and_heals_by_itself(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(consumer_module, "STUCK_SECONDS", 3.0)
+    topic, records = a_topic(1), [raw(a_topic(1), offset) for offset in range(120)]
+    is_broken = True
+
+    async def fails(work: Work, received: Received) -> None:
+        if is_broken:
+            raise TemporaryFailure("not-yet-known")
+        await note_effect(work, received)
+
+    async with migrated_database(new_database) as database:
+        runner = ConsumerRunner(a_consumer(topic, fails), database)
+
+        async def process_all() -> None:
+            for start in range(0, len(records), batch):
+                await runner.process(records[start : start + batch])
+
+        processing = asyncio.create_task(process_all())
+        await wait_until(lambda: runner.is_stuck, within_seconds=60)
+        stopped_at = len(await parked(database))
+        await asyncio.sleep(1)
+        assert len(await parked(database)) == stopped_at < FLOOD_RECORDS
+        assert not processing.done()
+
+        is_broken = False
+        await asyncio.wait_for(processing, 60)
+        assert not runner.is_stuck
+        still_parked = len(await parked(database))
+        assert still_parked < FLOOD_RECORDS
+        assert len(await effects(database)) == len(records) - still_parked
+
+
+@pytest.mark.parametrize("poison", [b"not JSON \xff", b'{"consumer": 7}'])
+async def test_a_flood_of_what_cannot_be_read_passes_and_does_not_stop_the_consumer(
+    new_database: NewDatabase, poison: bytes
+) -> None:
+    """10,000 within 10 s on a machine of its own; here within what a busy one may take."""
+    topic = a_topic(1)
+
+    async def read(work: Work, received: Received) -> None:
+        received.payload(RecordParked)
+        await note_effect(work, received)
+
+    records = [raw(topic, offset, poison) for offset in range(10_000)] + [raw(topic, 10_000)]
+    async with migrated_database(new_database) as database:
+        runner = ConsumerRunner(a_consumer(topic, read), database)
+        started = time.monotonic()
+        for start in range(0, len(records), 500):
+            await runner.process(records[start : start + 500])
+        took = time.monotonic() - started
+
+        assert len(await effects(database)) == 1
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM parked WHERE state = 'dead'") == 10_000
+    assert took < 30

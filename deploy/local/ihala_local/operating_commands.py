@@ -1,0 +1,108 @@
+"""The commands of whoever keeps a system well: what is set aside.
+
+Rule: like cli.py, a thin door to the module that does the work.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ihala_local.party_commands import json_in, read
+from ihala_local.shell import StateFolder, console, fail, told_failures
+from ihala_local.state import DEFAULT_FOLDER, State
+
+parked_app = typer.Typer(no_args_is_help=True, help="Records set aside because they failed.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="For other programs.")]
+RecordIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="referral:17, intake:out-3")]
+Groups = Annotated[
+    list[str] | None, typer.Option("--group", metavar="GROUP", help="As `list --groups` names it; repeat it.")
+]
+Reason = Annotated[str, typer.Option("--reason", help="Is kept; no personal data.")]
+
+
+@parked_app.command("list")
+def parked_list(
+    only: Annotated[
+        str | None, typer.Option(metavar="STATE", help="waiting, dead, done, discarded; else the first two.")
+    ] = None,
+    consumer: Annotated[str | None, typer.Option(help="referral.router")] = None,
+    error_class: Annotated[str | None, typer.Option(help="unknown-case")] = None,
+    groups: Annotated[bool, typer.Option("--groups", help="Counted by consumer and reason.")] = False,
+    as_json: AsJson = False,
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """What every service has set aside."""
+    from ihala_local.parked import as_table, as_table_of_groups, every_group, every_record
+
+    with told_failures():
+        endpoints = State(state.resolve()).endpoints()
+        wanted = every_group(endpoints) if groups else every_record(endpoints, only, consumer, error_class)
+        found = asyncio.run(wanted)
+        if as_json:
+            console.print_raw(json.dumps(found, ensure_ascii=False))
+        elif not found:
+            console.note("nothing is set aside")
+        else:
+            console.show(as_table_of_groups(found) if groups else as_table(found))
+
+
+@parked_app.command("show")
+def parked_show(
+    record_id: str,
+    payload: Annotated[bool, typer.Option("--payload", help="Its content too; the reading is kept.")] = False,
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """One record as JSON, and what was done to it."""
+    from ihala_local.parked import show
+
+    with told_failures():
+        found = asyncio.run(show(State(state.resolve()).endpoints(), record_id, payload=payload))
+        console.print_raw(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+@parked_app.command("retry")
+def parked_retry(record_ids: RecordIds = None, group: Groups = None, state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Try records now, those of one key in order; what was handled before is not handled again."""
+    from ihala_local.parked import retry
+
+    with told_failures():
+        check_named(record_ids, group)
+        count = asyncio.run(retry(State(state.resolve()).endpoints(), record_ids or [], group or []))
+        console.note(f"{count} tried; see: ./ihala parked list")
+
+
+@parked_app.command("edit")
+def parked_edit(
+    record_id: str,
+    file: Annotated[Path, typer.Argument(help="The whole payload as JSON; - reads standard input.")],
+    reason: Reason,
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """Replace a payload, which must fit its type; the first one is kept. Then: retry."""
+    from ihala_local.parked import edit
+
+    with told_failures():
+        asyncio.run(edit(State(state.resolve()).endpoints(), record_id, json_in(read(file)), reason))
+        console.note(f"edited; now: ./ihala parked retry {record_id}")
+
+
+@parked_app.command("discard")
+def parked_discard(
+    reason: Reason, record_ids: RecordIds = None, group: Groups = None, state: StateFolder = DEFAULT_FOLDER
+) -> None:
+    """Give records up; the next of their keys go on."""
+    from ihala_local.parked import discard
+
+    with told_failures():
+        check_named(record_ids, group)
+        count = asyncio.run(discard(State(state.resolve()).endpoints(), record_ids or [], group or [], reason))
+        console.note(f"{count} discarded")
+
+
+def check_named(record_ids: list[str] | None, groups: list[str] | None) -> None:
+    if not record_ids and not groups:
+        fail("name records, or groups with --group")
