@@ -66,6 +66,13 @@ async def test_v03_mother_and_daughter_are_two_linked_cases_each_with_its_own_cl
     assert schooling["partner_id"].startswith("edu-dp-ine")
     assert deadlines(schooling) == ("2026-11-10T16:30:00Z", "2026-11-13T16:30:00Z")
     assert (language["rule_id"], language["urgency"]) == ("R24", "U4")
+    assert "siblings_split" not in schooling["flags"] + language["flags"]
+    _, of_mother, _ = await people.as_role("desk").call("GET", f"/v1/referrals?case_ref={mother['case_ref']}")
+    _, of_daughter, _ = await people.as_role("desk").call("GET", f"/v1/referrals?case_ref={daughter['case_ref']}")
+    assert (of_mother["household"], of_daughter["household"]) == ([daughter["case_ref"]], [mother["case_ref"]])
+    await people.move(language["partner_id"], language["referral_id"], "decline", {"reason_code": "CAPACITY"})
+    unmoved = await people.referral(schooling["referral_id"])
+    assert (unmoved["state"], unmoved["partner_id"]) == (schooling["state"], schooling["partner_id"])
 
 
 async def test_v01_maternal_care_goes_to_the_health_centre(clocked: System, people: People) -> None:

@@ -18,6 +18,7 @@ from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
 from ihala_referral.domain.capacity import PlaceBook
 from ihala_referral.domain.case import Consent
+from ihala_referral.domain.household import Households
 from ihala_referral.domain.referral import Referral
 from ihala_referral.domain.routing import World
 from ihala_referral.handlers.unit_of_work import UnitOfWork
@@ -54,6 +55,12 @@ class FakeUnit:
     profiles: dict[UUID, RoutingProfile]
     happened: list[tuple[UUID, str]] = field(default_factory=list)
 
+    async def join_household(self, profile: RoutingProfile) -> None:
+        others = self.scene.households.others
+        for member in profile.household:
+            others[profile.case_id] = others.get(profile.case_id, frozenset()) | {member.case_id}
+            others[member.case_id] = others.get(member.case_id, frozenset()) | {profile.case_id}
+
     def case(self, case_id: UUID) -> CaseFile | None:
         return self.cases.get(case_id)
 
@@ -87,6 +94,7 @@ class FakeUnit:
 
     def record(self, referral: Referral, happened: Happenings) -> None:
         self.referrals[referral.referral_id] = referral
+        self.scene.households.legs[referral.referral_id] = referral.leg
         self.happened += [(referral.referral_id, each.kind.type) for each in happened]
 
 
@@ -98,11 +106,12 @@ class FakeStore:
         self._profiles: dict[UUID, RoutingProfile] = {}
         self._happened: list[tuple[UUID, str]] = []
         self._places = PlaceBook()
+        self._households = Households()
 
     @asynccontextmanager
     async def unit(self, referral_ids: Sequence[UUID] = (), case_ids: Sequence[UUID] = ()) -> AsyncIterator[UnitOfWork]:
         world = World(rules(), sample_directory(), calendar(), self._places)
-        scene = Scene(self.clock.now(), sample_directory(), calendar(), self._places)
+        scene = Scene(self.clock.now(), sample_directory(), calendar(), self._places, self._households)
         cases, referrals = copy.deepcopy((self._cases, self._referrals))
         for referral in referrals.values():
             referral.case = cases[referral.case.case_id]

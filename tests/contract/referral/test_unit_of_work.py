@@ -8,10 +8,11 @@ from ihala_events.intake import (
     CaseReleased,
     ConsentRecorded,
     ConsentWithdrawn,
+    ProfileMember,
     RoutingProfile,
     SubjectErased,
 )
-from ihala_events.vocabulary import AttemptState, DeclineReason, PartnerType
+from ihala_events.vocabulary import AttemptState, DeclineReason, PartnerType, Relation
 from ihala_referral.domain.attempt import Clock
 from ihala_referral.domain.referral import Referral
 from ihala_referral.handlers.answer_clock import answer_clock
@@ -170,6 +171,60 @@ async def test_a_human_decides_on_a_suspected_duplicate(store: Store, decision: 
 
     (kept,) = await stored(store, profile)
     assert (kept.state, kept.hold_reason) == (state, None)
+
+
+async def a_household(store: Store) -> tuple[Referral, Referral]:
+    """Two children with one need, the second linked to the first, which its first agency had declined."""
+    first = a_profile("HEA-MAT")
+    (one,) = await routed(store, first)
+    async with store.unit([one.referral_id]) as unit:
+        moved = unit.referral(one.referral_id)
+        assert moved is not None
+        unit.record(moved, moved.decline("essp-agd-agadir", DeclineReason.CAPACITY, "partner:x", unit.scene))
+    sibling = ProfileMember(case_id=first.case_id, relation=Relation.SIBLING)
+    second = a_profile("HEA-MAT", household=[sibling])
+    async with store.unit(case_ids=[second.case_id]) as unit:
+        await unit.join_household(second)
+        (two,) = route_case(second, unit, held=False)
+    return one, two
+
+
+async def test_a_linked_case_goes_where_the_household_is(store: Store) -> None:
+    _, two = await a_household(store)
+
+    assert (two.attempts[0].partner_id, two.flags) == ("ngo-wom", ())
+
+
+async def test_one_members_refusal_moves_and_closes_no_other_leg(store: Store) -> None:
+    one, two = await a_household(store)
+
+    async with store.unit([one.referral_id]) as unit:
+        moved = unit.referral(one.referral_id)
+        assert moved is not None
+        unit.record(moved, moved.withdraw("CONSENT_WITHDRAWN", unit.scene))
+
+    async with store.unit([two.referral_id]) as unit:
+        kept = unit.referral(two.referral_id)
+        assert kept is not None
+        assert (kept.state, [each.partner_id for each in kept.attempts]) == ("sent", ["ngo-wom"])
+    assert await names(store, two) == ["proposed", "sent"]
+
+
+async def test_members_that_move_together_are_not_taken_for_parted(store: Store) -> None:
+    one, two = await a_household(store)
+
+    async with store.unit([one.referral_id, two.referral_id]) as unit:
+        for each in (one, two):
+            moved = unit.referral(each.referral_id)
+            assert moved is not None
+            unit.record(moved, moved.decline("ngo-wom", DeclineReason.CAPACITY, "partner:x", unit.scene))
+
+    async with store.unit([one.referral_id, two.referral_id]) as unit:
+        agencies = [each.holder.partner_id for each in unit.loaded() if each.holder]
+        flags = {each.referral_id: each.flags for each in unit.loaded()}
+    # the first has nobody left but the cell; the second, back at the health centre, is parted from it, and says so
+    assert sorted(agencies) == ["coord", "essp-agd-agadir"]
+    assert flags[two.referral_id] == ("siblings_split",)
 
 
 async def test_a_correction_is_asked_of_whoever_works_with_the_person(store: Store) -> None:

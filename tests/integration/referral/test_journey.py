@@ -5,15 +5,17 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from ihala_events import catalogue
-from ihala_events.intake import ConsentRecorded, ConsentWithdrawn
+from ihala_events.intake import ConsentRecorded, ConsentWithdrawn, ProfileMember, RoutingProfile, SubjectErased
 from ihala_events.notification import DeliveryEvent
 from ihala_events.topics import party_in
+from ihala_events.vocabulary import Relation
 from ihala_referral.entrypoints.clockwork import Reconciler
 from ihala_runtime.identifiers import uuid7
 from support.events import publish
 from support.referral_service import CENTRE, NOW, WOMEN, Running, answers, move, refusal, topics_of
 from support.referral_units import a_consent, a_profile
 from support.referral_world import at
+from support.serving import Client
 from support.waiting import wait_until
 
 
@@ -202,6 +204,39 @@ async def test_events_carry_the_case_the_cause_and_a_growing_sequence(referral: 
     assert {row["headers"]["ce_causationid"] for row in rows} == {cause}
     assert {row["headers"]["ce_source"] for row in rows} == {"/ihala/referral"}
     assert {row["key"] for row in rows} == {made["referral_id"]}
+
+
+async def test_the_desk_sees_a_linked_case_and_an_erased_one_is_forgotten(referral: Running) -> None:
+    mother = a_profile("HEA-MAT")
+    await referral.tell(catalogue.CASE_SUBMITTED, mother, mother.case_id)
+    await referral.of_case(mother)
+    link = ProfileMember(case_id=mother.case_id, relation=Relation.PARENT)
+    daughter = a_profile("HEA-MAT", household=[link])
+    elsewhere = a_profile("HEA-MAT", household=[link], desk_id="ngo-tiznit")
+    for profile in (daughter, elsewhere):
+        await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
+        await referral.of_case(profile)
+
+    async def household(client: Client, profile: RoutingProfile) -> list[str] | None:
+        _, page, _ = await client.call("GET", f"/v1/referrals?case_ref={profile.case_ref}")
+        refs: list[str] | None = page.get("household")
+        return refs
+
+    assert await household(referral.desk, mother) == [daughter.case_ref]
+    assert await household(referral.desk, daughter) == [mother.case_ref]
+    assert await household(referral.desk, elsewhere) == []
+    assert await household(referral.protection, mother) == sorted([daughter.case_ref, elsewhere.case_ref])
+    assert await household(referral.centre, mother) is None
+    assert await household(referral.operator, mother) is None
+
+    erased = SubjectErased(case_id=daughter.case_id, case_ref=daughter.case_ref, erased_at=at("2026-11-16 10:15"))
+    await referral.tell(catalogue.SUBJECT_ERASED, erased, daughter.case_id)
+
+    async def forgotten() -> bool:
+        return await household(referral.desk, mother) == []
+
+    await wait_until(forgotten)
+    assert [each["state"] for each in await referral.listed(mother.case_ref)] == ["sent"]
 
 
 # --- time

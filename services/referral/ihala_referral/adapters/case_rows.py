@@ -42,6 +42,7 @@ def new_case(profile: RoutingProfile, routed_at: datetime) -> NewCase:
         interpreter_needed=profile.interpreter_needed,
         consent=consent_of(profile.consent),
         recorded_by=frozenset(profile.recorded_by),
+        in_household=bool(profile.household),
     )
     kept = profile.model_dump_json(exclude=NOT_KEPT, exclude_none=True)
     return NewCase(file, profile.commune_code, profile.age_band, profile.sex, kept, routed_at)
@@ -77,7 +78,11 @@ async def insert_cases(connection: asyncpg.Connection, cases: Iterable[NewCase])
 
 
 async def read_cases(connection: asyncpg.Connection, case_ids: Sequence[UUID]) -> dict[UUID, CaseFile]:
-    rows = await connection.fetch("SELECT * FROM case_profile WHERE case_id = ANY($1::uuid[])", case_ids)
+    rows = await connection.fetch(
+        "SELECT p.*, EXISTS (SELECT FROM household_link l WHERE p.case_id IN (l.case_id, l.other_case_id))"
+        " AS in_household FROM case_profile p WHERE case_id = ANY($1::uuid[])",
+        case_ids,
+    )
     return {row["case_id"]: _file(row) for row in rows}
 
 
@@ -111,6 +116,7 @@ def _file(row: asyncpg.Record) -> CaseFile:
         interpreter_needed=row["interpreter_needed"],
         consent=_consent(row["consent"]),
         recorded_by=frozenset(row["recorded_by"]),
+        in_household=row["in_household"],
     )
 
 

@@ -27,11 +27,13 @@ from ihala_referral.adapters.case_rows import (
     read_cases,
 )
 from ihala_referral.adapters.directory_store import SOURCE
+from ihala_referral.adapters.household_rows import forget_household, link_household, read_legs, read_others
 from ihala_referral.adapters.referral_rows import lock_referrals, put_referrals, read_attempts, referral_of
 from ihala_referral.adapters.snapshots import Environment, Snapshot
 from ihala_referral.adapters.timer_rows import set_timers
 from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
 from ihala_referral.domain.case import Consent
+from ihala_referral.domain.household import Households
 from ihala_referral.domain.referral import Referral
 from ihala_referral.domain.routing import World
 
@@ -46,7 +48,8 @@ class PostgresUnit:
         self.caused_by: str | None = None
         self._snapshot = snapshot
         world = snapshot.world
-        self._scene = Scene(now, world.directory, world.calendar, snapshot.places)
+        self._households = Households()
+        self._scene = Scene(now, world.directory, world.calendar, snapshot.places, self._households)
         self._cases: dict[UUID, CaseFile] = {}
         self._referrals: dict[UUID, Referral] = {}
         self._loaded: set[UUID] = set()
@@ -66,6 +69,11 @@ class PostgresUnit:
 
     def case(self, case_id: UUID) -> CaseFile | None:
         return self._cases.get(case_id)
+
+    async def join_household(self, profile: RoutingProfile) -> None:
+        await self.flush()  # so that members of the same batch are found
+        await link_household(self.work.conn, profile.case_id, [member.case_id for member in profile.household])
+        await self._read_households([profile.case_id])
 
     def add_case(self, profile: RoutingProfile) -> CaseFile:
         case = new_case(profile, self._scene.now)
@@ -99,6 +107,7 @@ class PostgresUnit:
         if referral.journey is None:
             referral.journey = telemetry.current_journey() or telemetry.current_traceparent()
         self._referrals[referral.referral_id] = self._changed[referral.referral_id] = referral
+        self._households.legs[referral.referral_id] = referral.leg
         for each in happened:
             event = new_event(
                 each.kind,
@@ -124,10 +133,20 @@ class PostgresUnit:
         rows = await lock(connection, referral_ids, case_ids)
         wanted = sorted({*case_ids, *(row["case_id"] for row in rows)} - self._cases.keys())
         if wanted:
-            self._cases |= await read_cases(connection, wanted)
+            cases = await read_cases(connection, wanted)
+            self._cases |= cases
+            await self._read_households([file.case_id for file in cases.values() if file.in_household])
         fresh = [row for row in rows if row["referral_id"] not in self._referrals]
         if fresh:
             await self._read(connection, fresh)
+
+    async def _read_households(self, case_ids: Sequence[UUID]) -> None:
+        if not case_ids:
+            return
+        others = await read_others(self.work.conn, case_ids)
+        self._households.others |= others
+        members = sorted(frozenset[UUID]().union(*others.values()))
+        self._households.legs = await read_legs(self.work.conn, members) | self._households.legs
 
     async def _read(self, connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> None:
         attempts = await read_attempts(connection, [row["referral_id"] for row in rows])
@@ -151,6 +170,7 @@ class PostgresUnit:
             await forget_profiles(connection, sorted(self._withdrawn))
         for case_id in sorted(self._erased):
             await blank_case(connection, case_id)
+            await forget_household(connection, case_id)
         await write_places(connection, self._snapshot.places)
         places = self._snapshot.places.changed
         for stored in (

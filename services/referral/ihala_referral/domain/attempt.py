@@ -3,7 +3,7 @@
 Only `Referral` changes an attempt; the rest never changes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -16,11 +16,13 @@ from ihala_referral.domain.calendar import Calendar
 from ihala_referral.domain.capacity import PlaceBook
 from ihala_referral.domain.case import Consent
 from ihala_referral.domain.directory import Directory, Link
+from ihala_referral.domain.household import Households
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFile:
-    """What every later choice needs of the case.  recorded_by: digests of the staff who recorded it."""
+    """What every later choice needs of the case.  recorded_by: digests of the staff who recorded it.
+    in_household: the desk linked it with other cases."""
 
     case_id: UUID
     case_ref: str
@@ -29,6 +31,7 @@ class CaseFile:
     interpreter_needed: bool
     consent: Consent
     recorded_by: frozenset[str]
+    in_household: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Scene:
     directory: Directory
     calendar: Calendar
     places: PlaceBook
+    households: Households = field(default_factory=Households)
 
 
 @dataclass(slots=True)

@@ -55,7 +55,8 @@ class AskedNeed:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """age: first year of the band.  consent: None when the person refused."""
+    """age: first year of the band.  consent: None when the person refused.
+    agencies_of_others: by need, who has it for another member of the household."""
 
     received_at: datetime
     commune: Commune
@@ -69,6 +70,7 @@ class Case:
     phone_shared: bool = False
     status_ignored: bool = False
     duplicate_suspected: bool = False
+    agencies_of_others: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def case_of_profile(profile: RoutingProfile, *, held: bool = False) -> Case:

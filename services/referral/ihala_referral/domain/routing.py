@@ -40,6 +40,7 @@ from ihala_referral.domain.choice import (
 from ihala_referral.domain.conditions import Circumstances, FactValue
 from ihala_referral.domain.deadlines import FROM_RECEIPT, Deadlines, attempt_ack_due, deadlines_of, one_month_after
 from ihala_referral.domain.directory import Directory, Link, Place
+from ihala_referral.domain.household import together_first
 from ihala_referral.domain.rules import Flag, Row, RuleSet, Step, Suggestion, TakeOver
 
 
@@ -52,6 +53,7 @@ class ReferralFlag(StrEnum):
     LANGUAGE_GAP = "language_gap"
     URGENCY_IGNORED = "urgency_ignored"
     STATUS_IGNORED = "status_ignored"
+    SIBLINGS_SPLIT = "siblings_split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,8 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
     hard_date = _hard_date(ruling.row, need)
     deadlines, ack_due = _clocks(ruling.urgency, case.received_at, at, hard_date, world.calendar)
     mandate = _mandate(ruling, need)
-    links = _links(case, need, ruling, at, world)
+    others = case.agencies_of_others.get(need.code, frozenset())
+    links = together_first(_links(case, need, ruling, at, world), others)
     days = (world.calendar.local_date(at), world.calendar.local_date(ack_due))
     choice = choose(links, mandate.ask(consent, ruling.urgency, days, world.directory), world.directory, world.places)
     confirmation = _requires_confirmation(need, ruling, mandate.basis(consent))
@@ -278,7 +281,7 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
         requires_confirmation=confirmation,
         other_staff_confirms=mandate.basis(consent) is ConsentBasis.BEST_INTEREST,
         offers=_offers(case, need, ruling.row, world),
-        flags=_flags(case, ruling, choice, world.directory),
+        flags=_flags(case, ruling, choice, others, world.directory),
         notify=_notify(case, consent, need, ruling, restricted_case),
         mandate=mandate,
     )
@@ -413,10 +416,12 @@ SHOWN_FLAGS = {
 }
 
 
-def _flags(case: Case, ruling: _Ruling, choice: Choice, directory: Directory) -> tuple[ReferralFlag, ...]:
+def _flags(
+    case: Case, ruling: _Ruling, choice: Choice, others: frozenset[str], directory: Directory
+) -> tuple[ReferralFlag, ...]:
     flags = [shown for flag, shown in SHOWN_FLAGS.items() if flag in ruling.row.flags]
-    if choice.chosen and has_language_gap(case.languages, choice.chosen.partner_id, directory):
-        flags.append(ReferralFlag.LANGUAGE_GAP)
+    if choice.chosen:
+        flags += flags_of_agency(choice.chosen.partner_id, case.languages, others, directory)
     if ruling.urgency_ignored:
         flags.append(ReferralFlag.URGENCY_IGNORED)
     if case.status_ignored:
@@ -424,8 +429,18 @@ def _flags(case: Case, ruling: _Ruling, choice: Choice, directory: Directory) ->
     return tuple(flags)
 
 
-def has_language_gap(languages: frozenset[str], partner_id: str, directory: Directory) -> bool:
-    return not languages_shared(languages, directory.partners[partner_id].languages)
+FLAGS_OF_AGENCY = (ReferralFlag.LANGUAGE_GAP, ReferralFlag.SIBLINGS_SPLIT)
+
+
+def flags_of_agency(
+    partner_id: str, languages: frozenset[str], others: frozenset[str], directory: Directory
+) -> tuple[ReferralFlag, ...]:
+    """Those that change with the agency.  others: the agencies that have the need for others of the household."""
+    found = {
+        ReferralFlag.LANGUAGE_GAP: not languages_shared(languages, directory.partners[partner_id].languages),
+        ReferralFlag.SIBLINGS_SPLIT: bool(others) and partner_id not in others,
+    }
+    return tuple(flag for flag in FLAGS_OF_AGENCY if found[flag])
 
 
 SILENT_BASES = frozenset({ConsentBasis.BEST_INTEREST, ConsentBasis.VITAL_INTEREST})

@@ -92,17 +92,19 @@ def _known(
 
 
 async def _submitted(unit: PostgresUnit, received: Received) -> None:
-    _route(unit, received, held=False)
+    await _route(unit, received, held=False)
 
 
 async def _held(unit: PostgresUnit, received: Received) -> None:
-    _route(unit, received, held=True)
+    await _route(unit, received, held=True)
 
 
-def _route(unit: PostgresUnit, received: Received, *, held: bool) -> None:
+async def _route(unit: PostgresUnit, received: Received, *, held: bool) -> None:
     unit.caused_by = received.envelope.id
     profile = received.payload(RoutingProfile)
     telemetry.annotate(ihala__case__id=str(profile.case_id))
+    if profile.household:
+        await unit.join_household(profile)
     try:
         route_case(profile, unit, held=held)
     except NoCoordinationCell as error:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import asyncpg
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
+from ihala_events.access import Role
 from ihala_events.intake import CASE_REF_PATTERN
 from ihala_events.vocabulary import ReferralState
 from ihala_runtime import telemetry
@@ -15,6 +16,7 @@ from ihala_runtime.http import IdempotencyKey, body_of
 from ihala_runtime.problem import Problem, parse_body
 from opentelemetry.trace import SpanKind
 
+from ihala_referral.adapters.household_rows import read_household_refs
 from ihala_referral.adapters.idempotency import Answer, Call, KeyReused, earlier_answer, fingerprint_of, keep_answer
 from ihala_referral.adapters.postgres_unit import PostgresUnit
 from ihala_referral.adapters.referral_queries import Filter, list_referrals, read, timeline
@@ -31,7 +33,7 @@ from ihala_referral.entrypoints.doors import (
     referral_id_of,
     viewer_of,
 )
-from ihala_referral.entrypoints.moves import AGENCY, MOVE_DOORS, MoveDoor
+from ihala_referral.entrypoints.moves import AGENCY, MOVE_DOORS, STAFF, MoveDoor
 from ihala_referral.handlers.mover import Mover
 
 router = APIRouter(prefix="/v1/referrals", tags=["referral"])
@@ -50,7 +52,10 @@ async def listed(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """The caller's referrals, newest first.  overdue: someone should have acted by now."""
+    """The caller's referrals, newest first.  overdue: someone should have acted by now.
+
+    With case_ref, desk and protection also get `household`: the references of the linked cases they may see.
+    """
     doors, viewer = doors_of(request), viewer_of(principal)
     overdue_at = doors.environment.clock.now() if overdue else None
     wanted = Filter(state, partner_id, case_ref, overdue_at, cursor_id(cursor), limit + 1)
@@ -58,7 +63,16 @@ async def listed(
         found = await list_referrals(connection, wanted, viewer)
         page = found[:limit]
         items = await _shown(connection, page, viewer)
-    return {"items": items, "next_cursor": items[-1]["referral_id"] if len(found) > limit else None}
+        household = await _household(connection, case_ref, viewer)
+    return {"items": items, "next_cursor": items[-1]["referral_id"] if len(found) > limit else None, **household}
+
+
+async def _household(connection: asyncpg.Connection, case_ref: str | None, viewer: Viewer) -> dict[str, list[str]]:
+    """References of the cases linked with the one asked for, to staff who may see them."""
+    if case_ref is None or viewer.role not in STAFF:
+        return {}
+    desk_ids = sorted(viewer.desk_ids) if viewer.role is Role.DESK else None
+    return {"household": await read_household_refs(connection, case_ref, desk_ids)}
 
 
 @router.get("/{referral_id}")

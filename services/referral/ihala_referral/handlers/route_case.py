@@ -1,5 +1,6 @@
 """A case came from the desk: every need of it becomes a referral."""
 
+from dataclasses import replace
 from uuid import UUID, uuid5
 
 from ihala_events.intake import RoutingProfile
@@ -16,7 +17,8 @@ def route_case(profile: RoutingProfile, work: UnitOfWork, *, held: bool) -> list
     if work.case(profile.case_id) is not None:
         return []
     file, scene = work.add_case(profile), work.scene
-    routed = route(case_of_profile(profile, held=held), scene.now, work.world)
+    case = replace(case_of_profile(profile, held=held), agencies_of_others=scene.households.agencies(file.case_id))
+    routed = route(case, scene.now, work.world)
     referrals = []
     for each in routed:
         need_id = need_id_of(each.need, profile.case_id)

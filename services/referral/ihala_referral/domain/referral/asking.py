@@ -16,8 +16,9 @@ from ihala_referral.domain.deadlines import FROM_RECEIPT, attempt_ack_due
 from ihala_referral.domain.directory import Link
 from ihala_referral.domain.errors import AttemptEnded, PartnerNotPossible, TransitionRefused
 from ihala_referral.domain.explanation import explained_chain
+from ihala_referral.domain.household import together_first
 from ihala_referral.domain.referral.record import ReferralRecord
-from ihala_referral.domain.routing import ReferralFlag, has_language_gap
+from ihala_referral.domain.routing import FLAGS_OF_AGENCY, flags_of_agency
 from ihala_referral.domain.transitions import Move
 
 
@@ -30,13 +31,14 @@ class Asking(ReferralRecord):
         self.explanation = self.explanation | {"partner_chain": explained_chain(choice.candidates)}
         if choice.chosen is None:
             return self._hold_for_consent(reason, scene)
-        self._set_language_gap(choice.chosen, scene)
+        self._set_flags(choice.chosen, scene)
         gap = self._gap(choice, scene)
         return gap + self._send(choice.chosen, actor, scene, waitlisted=choice.waitlisted, left=left, reason=reason)
 
     def _choose(self, scene: Scene) -> Choice:
         tried = {attempt.partner_id for attempt in self.attempts if attempt.was_tried}
-        untried = [link for link in self.links if link.partner_id not in tried or link is self.links[-1]]
+        left = tuple(link for link in self.links if link.partner_id not in tried or link is self.links[-1])
+        untried = together_first(left, self._agencies_of_others(scene))
         days = (scene.calendar.local_date(scene.now), scene.calendar.local_date(self._due(scene)))
         ask = self.mandate.ask(self.case.consent, self.urgency, days, scene.directory)
         return choose(untried, ask, scene.directory, scene.places)
@@ -67,10 +69,16 @@ class Asking(ReferralRecord):
         gap = Gap.OUT_OF_AREA if self.mandate.redirect and choice.gap else choice.gap
         return [] if gap is None else [self._event(catalogue.GAP_RECORDED, scene.now, reason=gap)]
 
-    def _set_language_gap(self, link: Link, scene: Scene) -> None:
-        gap = has_language_gap(frozenset(self.case.languages), link.partner_id, scene.directory)
-        others = tuple(flag for flag in self.flags if flag != ReferralFlag.LANGUAGE_GAP)
-        self.flags = (*others, ReferralFlag.LANGUAGE_GAP) if gap else others
+    def _agencies_of_others(self, scene: Scene) -> frozenset[str]:
+        """Who has the same need for another member of the household."""
+        return scene.households.agencies(self.case.case_id).get(self.need_code, frozenset())
+
+    def _set_flags(self, link: Link, scene: Scene) -> None:
+        """What the desk should see of the agency that has it now."""
+        flags = flags_of_agency(
+            link.partner_id, frozenset(self.case.languages), self._agencies_of_others(scene), scene.directory
+        )
+        self.flags = (*(flag for flag in self.flags if flag not in FLAGS_OF_AGENCY), *flags)
 
     def _send(
         self,

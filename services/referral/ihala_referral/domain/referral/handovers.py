@@ -79,7 +79,7 @@ class Handovers(Asking):
         self._end(giver, AttemptState.HANDED_OVER, None, scene)
         taken.state, taken.answered_at, taken.responsible = AttemptState.ACCEPTED, scene.now, True
         self.state = target
-        self._set_language_gap(link, scene)
+        self._set_flags(link, scene)
         return [
             self._handover_event(catalogue.HANDED_OVER, giver, taken, actor, scene),
             self._handover_event(catalogue.HANDOVER_ACCEPTED, taken, taken, actor, scene),

@@ -14,6 +14,7 @@ from ihala_events.vocabulary import AttemptState, HoldReason, Outcome, ReferralS
 
 from ihala_referral.domain.attempt import Attempt, CaseFile, Happening
 from ihala_referral.domain.directory import Link
+from ihala_referral.domain.household import Leg
 from ihala_referral.domain.routing import Mandate
 from ihala_referral.domain.transitions import OPEN
 
@@ -84,6 +85,12 @@ class ReferralRecord:
     def holder(self) -> Attempt | None:
         """The attempt whose agency is asked now."""
         return self.current if self.current and self.current.is_live else None
+
+    @property
+    def leg(self) -> Leg:
+        """What the rest of the household has to know of it."""
+        agency = self.holder.partner_id if self.is_open and self.holder else None
+        return Leg(self.case.case_id, self.need_code, agency)
 
     def was_asked(self, partner_id: str) -> bool:
         return any(attempt.partner_id == partner_id for attempt in self.attempts)

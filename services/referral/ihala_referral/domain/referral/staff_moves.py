@@ -51,7 +51,7 @@ class StaffMoves(Asking):
         self.state = ReferralState.SENT
         if named is None:
             return happened + self._ask_next(actor, scene, left=left, reason=reason)
-        self._set_language_gap(named, scene)
+        self._set_flags(named, scene)
         return happened + self._send(named, actor, scene, left=left, reason=reason)
 
     def _check_not_last(self, scene: Scene) -> None:
