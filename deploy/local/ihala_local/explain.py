@@ -33,6 +33,12 @@ def as_table(answer: Mapping[str, Any]) -> Table:
     return table
 
 
+def sentences(answer: Mapping[str, Any], language: str) -> list[str]:
+    """Why each need goes where it goes, and why to nobody else; a blank line between needs."""
+    told = [referral["explanation"]["sentences"][language] for referral in answer["referrals"]]
+    return [line for lines in told for line in ["", *lines]]
+
+
 def chain(referral: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The chain as it was walked."""
     steps: list[dict[str, Any]] = referral["partner_chain"]

@@ -6,6 +6,7 @@ Rule: like cli.py, a thin door to the module that does the work.
 import asyncio
 import json
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,14 @@ from ihala_local.state import DEFAULT_FOLDER, State
 access_app = typer.Typer(no_args_is_help=True, help="Keys of parties and people.")
 directory_app = typer.Typer(no_args_is_help=True, help="The agencies.")
 audit_app = typer.Typer(no_args_is_help=True, help="The trail of who read personal data.")
+
 route_app = typer.Typer(no_args_is_help=True, help="Routing without storing.")
+
+
+class Language(StrEnum):
+    FR = "fr"
+    AR = "ar"
+    EN = "en"
 
 
 @access_app.command("create")
@@ -119,6 +127,7 @@ def directory_export(state: StateFolder = DEFAULT_FOLDER) -> None:
 def route_explain(
     file: Annotated[Path, typer.Argument(help="An intake as JSON; - reads standard input.")],
     at: Annotated[str | None, typer.Option(metavar="INSTANT", help="The instant of routing.")] = None,
+    lang: Annotated[Language, typer.Option(help="Of the sentences.")] = Language.EN,
     as_json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
     state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
@@ -130,14 +139,16 @@ def route_explain(
         if as_json:
             console.print_raw(json.dumps(answer, ensure_ascii=False))
         else:
-            show_explained(answer)
+            show_explained(answer, lang)
 
 
-def show_explained(answer: dict[str, Any]) -> None:
-    from ihala_local.explain import as_table
+def show_explained(answer: dict[str, Any], language: Language) -> None:
+    from ihala_local.explain import as_table, sentences
 
     if answer["referrals"]:
         console.show(as_table(answer))
+        for line in sentences(answer, language):
+            console.print_raw(line)
     else:
         console.print_raw(f"{answer['state']}: no referral")
 

@@ -10,7 +10,7 @@ from ihala_referral.adapters.first_start import admit_first_admin, remember_rule
 from ihala_referral.adapters.idempotency import forget_answers
 from ihala_referral.adapters.indicator_rows import PostgresReports
 from ihala_referral.adapters.party_topics import PartyTopics
-from ihala_referral.adapters.shipped_data import ShippedRules, load_calendar, load_rules
+from ihala_referral.adapters.shipped_data import ShippedRules, load_calendar, load_rules, load_sentences
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.entrypoints import (
     http_calendar,
@@ -49,11 +49,13 @@ DOORS = (
 
 
 def bootstrap(settings: ReferralSettings) -> Parts:
-    """Raises CalendarError for stale zone data, RuleSetError for rules that cannot be used."""
+    """Raises CalendarError for stale zone data, RuleSetError and SentencesError for data that cannot
+    be used."""
     database = Database(settings.postgres_dsn, "ihala-referral")
     shipped = load_rules()
     environment = Environment(settings.clock(), [each.rules for each in shipped], load_calendar())
-    doors = Doors(database, environment, PublishIndicators(PostgresReports(database), settings.release_after))
+    indicators = PublishIndicators(PostgresReports(database), settings.release_after)
+    doors = Doors(database, environment, load_sentences(), indicators)
     topics = PartyTopics(database, settings.kafka_bootstrap, doors.parties_changed)
     return Parts(
         name="referral",

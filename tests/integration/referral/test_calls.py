@@ -104,6 +104,19 @@ async def test_lists_hold_the_callers_own_alone(referral: Running) -> None:
     assert {each["partner_id"] for item in of_centre["items"] for each in item["attempts"]} == {CENTRE}
 
 
+async def test_a_referral_and_an_explanation_tell_why_in_three_languages(referral: Running) -> None:
+    (made,) = await referral.routed("HEA-MAT")
+
+    _, seen, _ = await referral.desk.call("GET", f"/v1/referrals/{made['referral_id']}")
+    _, explained, _ = await referral.desk.call("POST", "/v1/routing/explain", an_intake())
+
+    sentences = seen["explanation"]["sentences"]
+    assert sentences["fr"][0] == "Besoin « Grossesse, accouchement, post-partum » : ligne R11 des règles, urgence U2."
+    assert sentences["en"][1].startswith("Health centre (example) — Agadir: chosen")
+    assert seen["explanation"]["passed_over"][0]["count"] == 8
+    assert explained["referrals"][0]["explanation"]["sentences"]["ar"][0] == sentences["ar"][0]
+
+
 async def test_a_restricted_need_is_masked_for_the_operator_and_its_rule_with_it(referral: Running) -> None:
     (made,) = await referral.routed("HEA-INF")
     path = f"/v1/referrals/{made['referral_id']}"
@@ -113,6 +126,7 @@ async def test_a_restricted_need_is_masked_for_the_operator_and_its_rule_with_it
     _, for_desk, _ = await referral.desk.call("GET", path)
     await move(referral.desk, made["referral_id"], "confirm", {"staff": "officer-8"})
     _, for_agency, _ = await referral.centre.call("GET", path)
+    assert for_agency["explanation"] is None
 
     assert (masked["need_code"], masked["rule_id"], masked["row"], masked["explanation"]) == (
         "RESTRICTED",

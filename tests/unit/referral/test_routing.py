@@ -461,6 +461,21 @@ def test_an_explanation_speaks_in_the_words_of_the_contract() -> None:
                 "offers": [],
                 "flags": ["status_ignored"],
                 "notify": {"person": "sms", "partner": "notice"},
+                "explanation": {
+                    "passed_over": [  # the other eight of the nine core communes
+                        {
+                            "reason": "coverage",
+                            "count": 8,
+                            "partner_ids": [
+                                "essp-agd-aourir",
+                                "essp-agd-drargua",
+                                "essp-ine-ait-melloul",
+                                "essp-ine-dcheira",
+                                "essp-ine-inezgane",
+                            ],
+                        }
+                    ]
+                },
             }
         ],
     }

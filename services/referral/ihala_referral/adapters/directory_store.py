@@ -1,6 +1,6 @@
 """The directory in PostgreSQL: whole records, each change with its event and a new version of the directory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -34,6 +34,15 @@ async def page_of_partners(
 async def read_partner(connection: asyncpg.Connection, partner_id: str) -> PartnerRecord | None:
     stored = await connection.fetchval("SELECT record FROM partner WHERE partner_id = $1", partner_id)
     return None if stored is None else record_of(stored)
+
+
+async def names_of(connection: asyncpg.Connection, partner_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """By id and language; without those that are not in the directory."""
+    rows = await connection.fetch(
+        "SELECT partner_id, record->'names' AS names FROM partner WHERE partner_id = ANY($1::text[])",
+        sorted(partner_ids),
+    )
+    return {row["partner_id"]: row["names"] for row in rows}
 
 
 async def lock_directory(connection: asyncpg.Connection) -> None:

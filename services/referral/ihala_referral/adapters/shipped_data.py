@@ -1,4 +1,4 @@
-"""Reads the data files that come with the service: calendar, rules, sample directory, zone data.
+"""Reads the data files that come with the service: calendar, rules, sentences, sample directory, zone data.
 
 Zone data come from the `tzdata` package alone: the system's tables may predate Morocco's change of 2026-09-20 and
 `zoneinfo` would prefer them.
@@ -15,6 +15,7 @@ from ihala_events.directory import PartnerRecord
 
 from ihala_referral.domain.calendar import Calendar, CalendarError, parse_calendar, stale_zone_readings
 from ihala_referral.domain.rules import RuleSet, parse_rule_set
+from ihala_referral.domain.sentences import Sentences, parse_sentences
 
 DATA = files("ihala_referral") / "data"
 
@@ -54,6 +55,11 @@ class ShippedRules:
 def load_rules() -> list[ShippedRules]:
     """Every rule set that came with the service.  Raises RuleSetError."""
     return [ShippedRules(parse_rule_set(text), text) for text in rule_texts().values()]
+
+
+def load_sentences() -> Sentences:
+    """What explanations say.  Raises SentencesError."""
+    return parse_sentences(_only_file("explanations").read_text(encoding="utf-8"))
 
 
 def load_sample_directory() -> list[PartnerRecord]:

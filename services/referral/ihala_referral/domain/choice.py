@@ -12,7 +12,7 @@ from enum import StrEnum
 from ihala_events.vocabulary import ConsentBasis, Jurisdiction, PartnerType, Urgency
 
 from ihala_referral.domain.case import Consent, ScopeEntry
-from ihala_referral.domain.directory import OTHERS_ASKED, Directory, Link, Partner, Place, wanted_need
+from ihala_referral.domain.directory import OTHERS_ASKED, Chain, Directory, Link, Partner, Place, wanted_need
 from ihala_referral.domain.rules import ANY_NEED, Step
 
 Places = Mapping[tuple[str, str], int]
@@ -39,7 +39,7 @@ class Gap(StrEnum):
     OUT_OF_AREA = "OUT_OF_AREA"
 
 
-def chain_of(steps: tuple[Step, ...], need_code: str, place: Place, directory: Directory) -> tuple[Link, ...]:
+def chain_of(steps: tuple[Step, ...], need_code: str, place: Place, directory: Directory) -> Chain:
     """Every candidate in order, each agency once at its first place, the coordination cell last.
 
     The directory remembers it: the same steps, need and place give the same chain.
@@ -51,7 +51,7 @@ def chain_of(steps: tuple[Step, ...], need_code: str, place: Place, directory: D
     return chain
 
 
-def _chain(steps: tuple[Step, ...], need_code: str, place: Place, directory: Directory) -> tuple[Link, ...]:
+def _chain(steps: tuple[Step, ...], need_code: str, place: Place, directory: Directory) -> Chain:
     links: dict[str, Link] = {}
     for step in steps:
         wanted = wanted_need(step, need_code)
@@ -63,7 +63,7 @@ def _chain(steps: tuple[Step, ...], need_code: str, place: Place, directory: Dir
             links.setdefault(partner.partner_id, Link(partner.partner_id, serves))
     cell = directory.coordination(place.day).partner_id
     links.setdefault(cell, Link(cell, need_code))
-    return tuple(links.values())
+    return Chain(tuple(links.values()), directory.bypassed(steps, need_code, links, place.day))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ Owns which agencies stand where in a chain.  A change makes a new snapshot; one 
 is in use never changes, so a batch of referrals sees one directory.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from typing import NamedTuple
 
 from ihala_events.directory import PartnerRecord
@@ -24,6 +25,7 @@ from ihala_referral.domain.errors import DirectoryError, NoCoordinationCell
 from ihala_referral.domain.rules import ANY_NEED, RuleSet, Step
 
 EVERYWHERE = "*"
+BYPASSED_NAMED = 5  # of each reason, the explanation names at most these
 OTHERS_ASKED = 2  # a `T+` step is the next two
 REMEMBERED_CHAINS = 5_000  # rows x communes x languages of a day; beyond that the memory starts anew
 
@@ -88,10 +90,34 @@ class Link(NamedTuple):
     serves: str
 
 
-class ChainMemory(dict[tuple[tuple[Step, ...], str, "Place"], tuple[Link, ...]]):
+class PassedOver(StrEnum):
+    """Why an agency of a step's type is no candidate: another place, another need, not active on that day."""
+
+    COVERAGE = "coverage"
+    NEED = "need"
+    VALIDITY = "validity"
+
+
+@dataclass(frozen=True, slots=True)
+class Bypassed:
+    """Agencies that are no candidates for one reason.  partner_ids: some of the `count`."""
+
+    reason: PassedOver
+    count: int
+    partner_ids: tuple[str, ...]
+
+
+class Chain(NamedTuple):
+    """Every candidate in order, and who of the steps' types is none."""
+
+    links: tuple[Link, ...]
+    bypassed: tuple[Bypassed, ...]
+
+
+class ChainMemory(dict[tuple[tuple[Step, ...], str, "Place"], Chain]):
     """Chains found so far; bounded, because days pass."""
 
-    def __setitem__(self, key: tuple[tuple[Step, ...], str, "Place"], chain: tuple[Link, ...]) -> None:
+    def __setitem__(self, key: tuple[tuple[Step, ...], str, "Place"], chain: Chain) -> None:
         if len(self) >= REMEMBERED_CHAINS:
             self.clear()
         super().__setitem__(key, chain)
@@ -148,6 +174,27 @@ class Directory:
         }
         admitted = _admitted(step, standing, far=place.far)
         return sorted(admitted, key=lambda each: _rank(each, standing[each], place.languages))
+
+    def bypassed(
+        self, steps: tuple[Step, ...], need_code: str, links: Collection[str], day: date
+    ) -> tuple[Bypassed, ...]:
+        """Agencies of the steps' types that are no candidates, by the test that took them furthest."""
+        reasons: dict[str, PassedOver] = {}
+        for step in steps:
+            for partner in self._by_type[step.partner_type]:
+                if partner.partner_id not in links:
+                    reason = _passed_over(partner, wanted_need(step, need_code), day)
+                    reasons[partner.partner_id] = min(
+                        reason, reasons.get(partner.partner_id, reason)
+                    )  # in order of codes
+        found = {reason: sorted(each for each in reasons if reasons[each] is reason) for reason in PassedOver}
+        return tuple(Bypassed(reason, len(ids), tuple(ids[:BYPASSED_NAMED])) for reason, ids in found.items() if ids)
+
+
+def _passed_over(partner: Partner, need_code: str, day: date) -> PassedOver:
+    if not partner.is_active(day):
+        return PassedOver.VALIDITY
+    return PassedOver.COVERAGE if partner.serves(need_code) else PassedOver.NEED
 
 
 def standing_of(partner: Partner, commune: Commune) -> Standing:

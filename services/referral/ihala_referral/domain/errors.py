@@ -1,6 +1,7 @@
 """What can be wrong, as types; the message names the field and the rule broken, never a value from a person.
 
 RuleSetError                the rule file cannot be used; `problems` names each row
+SentencesError              the sentences of explanations cannot be used; `problems` names each entry
 NotYetValid                 the rule set begins on a later day
 DirectoryError              the directory cannot be used
   NoCoordinationCell        nobody stands at the end of the chain yet: trying again can help
@@ -21,6 +22,14 @@ from datetime import date
 
 class RuleSetError(ValueError):
     """problems: one sentence for each row that is wrong."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class SentencesError(ValueError):
+    """problems: one for each entry that is wrong."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))

@@ -6,6 +6,7 @@ from typing import Any
 from ihala_events.wire import rfc3339
 
 from ihala_referral.domain.choice import Candidate
+from ihala_referral.domain.directory import Bypassed
 from ihala_referral.domain.routing import Routed
 
 
@@ -34,7 +35,13 @@ def explained_referral(routed: Routed) -> dict[str, Any]:
         "offers": list(routed.offers),
         "flags": list(routed.flags),
         "notify": {"person": routed.notify.person, "partner": routed.notify.partner},
+        "explanation": {"passed_over": explained_bypassed(routed.bypassed)},
     }
+
+
+def explained_bypassed(bypassed: Sequence[Bypassed]) -> list[dict[str, Any]]:
+    """Agencies of the rule's types that were no candidates."""
+    return [{"reason": each.reason, "count": each.count, "partner_ids": list(each.partner_ids)} for each in bypassed]
 
 
 def explained_chain(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:

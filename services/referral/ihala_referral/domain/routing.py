@@ -39,7 +39,7 @@ from ihala_referral.domain.choice import (
 )
 from ihala_referral.domain.conditions import Circumstances, FactValue
 from ihala_referral.domain.deadlines import FROM_RECEIPT, Deadlines, attempt_ack_due, deadlines_of, one_month_after
-from ihala_referral.domain.directory import Directory, Link, Place
+from ihala_referral.domain.directory import Bypassed, Chain, Directory, Link, Place
 from ihala_referral.domain.household import together_first
 from ihala_referral.domain.rules import Flag, Row, RuleSet, Step, Suggestion, TakeOver
 
@@ -136,6 +136,7 @@ class Routed:
     urgency: Urgency
     urgency_default: Urgency
     links: tuple[Link, ...]
+    bypassed: tuple[Bypassed, ...]
     choice: Choice
     gap: Gap | None
     state: ReferralState
@@ -258,7 +259,8 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
     deadlines, ack_due = _clocks(ruling.urgency, case.received_at, at, hard_date, world.calendar)
     mandate = _mandate(ruling, need)
     others = case.agencies_of_others.get(need.code, frozenset())
-    links = together_first(_links(case, need, ruling, at, world), others)
+    chain = _chain(case, need, ruling, at, world)
+    links = together_first(chain.links, others)
     days = (world.calendar.local_date(at), world.calendar.local_date(ack_due))
     choice = choose(links, mandate.ask(consent, ruling.urgency, days, world.directory), world.directory, world.places)
     confirmation = _requires_confirmation(need, ruling, mandate.basis(consent))
@@ -271,6 +273,7 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
         urgency=ruling.urgency,
         urgency_default=ruling.row.default_urgency(need.code),
         links=links,
+        bypassed=chain.bypassed,
         choice=choice,
         gap=Gap.OUT_OF_AREA if ruling.is_redirect else choice.gap,
         state=state,
@@ -366,7 +369,7 @@ def _mandate(ruling: _Ruling, need: Need) -> Mandate:
     )
 
 
-def _links(case: Case, need: Need, ruling: _Ruling, at: datetime, world: World) -> tuple[Link, ...]:
+def _chain(case: Case, need: Need, ruling: _Ruling, at: datetime, world: World) -> Chain:
     far = Flag.FAR in ruling.decided_by.flags or ruling.urgency is Urgency.U0
     commune = _commune(case, need, ruling)
     place = Place(commune.code, case.languages, world.calendar.local_date(at), far)

@@ -5,9 +5,10 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
+import asyncpg
 from fastapi import Query, Request
 from ihala_events.vocabulary import PARTY_ID_PATTERN
 from ihala_runtime.access import Principal
@@ -15,8 +16,10 @@ from ihala_runtime.failures import DependencyDown
 from ihala_runtime.postgres import Database
 from ihala_runtime.problem import FieldError, Problem
 
+from ihala_referral.adapters.directory_store import names_of
 from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
 from ihala_referral.adapters.snapshots import Environment
+from ihala_referral.domain.sentences import Sentences, agencies_told, with_sentences
 from ihala_referral.domain.visibility import Viewer
 from ihala_referral.handlers.publish_indicators import PublishIndicators
 
@@ -37,8 +40,15 @@ class Doors:
 
     database: Database
     environment: Environment
+    sentences: Sentences
     publish_indicators: PublishIndicators
     parties_changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def told(self, connection: asyncpg.Connection, shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """These referrals as shown, their explanations also in sentences."""
+        agencies = {partner_id for each in shown for partner_id in agencies_told(each)}
+        names = await names_of(connection, agencies) if agencies else {}
+        return [with_sentences(each, names, self.sentences) for each in shown]
 
     async def in_unit(self, referral_ids: Sequence[UUID], act: Callable[[PostgresUnit], Awaitable[T]]) -> T:
         """One transaction with these referrals locked; repeated when a place was taken meanwhile."""

@@ -77,10 +77,12 @@ async def _household(connection: asyncpg.Connection, case_ref: str | None, viewe
 
 @router.get("/{referral_id}")
 async def one(request: Request, referral_id: str, principal: Reader) -> dict[str, Any]:
-    viewer = viewer_of(principal)
+    """The explanation also in sentences of every language; a masked referral has none."""
+    doors, viewer = doors_of(request), viewer_of(principal)
     referral = await _seen(request, referral_id, viewer)
-    async with doors_of(request).database.connection() as connection:
-        return (await _shown(connection, [referral], viewer))[0]
+    async with doors.database.connection() as connection:
+        (told,) = await doors.told(connection, await _shown(connection, [referral], viewer))
+    return told
 
 
 @router.get("/{referral_id}/timeline")

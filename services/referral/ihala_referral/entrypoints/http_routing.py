@@ -33,7 +33,8 @@ async def explain(
     doors = doors_of(request)
     async with doors.database.connection() as connection:
         snapshot = await doors.environment.snapshot(connection)
-    return _explained(intake, at, snapshot.world)
+        answer = _explained(intake, at, snapshot.world)
+        return {**answer, "referrals": await doors.told(connection, answer["referrals"])}
 
 
 def _explained(intake: IntakeRequest, at: datetime | None, world: World) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ihala_events import catalogue
 from ihala_events.vocabulary import HoldReason, ReferralState
 
 from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
-from ihala_referral.domain.explanation import explained_chain
+from ihala_referral.domain.explanation import explained_bypassed, explained_chain
 from ihala_referral.domain.referral.agency_changes import AgencyChanges
 from ihala_referral.domain.referral.agency_moves import AgencyMoves
 from ihala_referral.domain.referral.case_changes import CaseChanges
@@ -89,4 +89,5 @@ def _explanation(routed: Routed) -> dict[str, Any]:
         "offers": list(routed.offers),
         "notify": {"person": routed.notify.person, "partner": routed.notify.partner},
         "partner_chain": explained_chain(routed.choice.candidates),
+        "passed_over": explained_bypassed(routed.bypassed),
     }
