@@ -69,6 +69,13 @@ class FakeUnit:
         self.profiles[profile.case_id] = profile
         return self.cases[profile.case_id]
 
+    def correct_languages(
+        self, case_id: UUID, languages: Sequence[str] | None, interpreter_needed: bool | None
+    ) -> None:
+        self.cases[case_id] = self.cases[case_id].speaking(languages, interpreter_needed)
+        for referral in self.referrals_of(case_id):
+            referral.case = self.cases[case_id]
+
     def replace_consent(self, case_id: UUID, consent: Consent) -> None:
         self.cases[case_id] = replace(self.cases[case_id], consent=consent)
         for referral in self.referrals_of(case_id):

@@ -342,9 +342,18 @@ class CaseReleased(Payload):
 
 
 class CaseCorrected(Payload):
+    """``fields``: what changed, by name. The others: as it reads now, where it changed; null where it did not.
+
+    A name, a phone and a birth year are told by name alone.
+    """
+
     case_id: UUID
     case_ref: CaseRef
     fields: list[str]
+    language_tags: list[LanguageTag] | None = None
+    interpreter_needed: bool | None = None
+    contact_channel: Channel | None = None
+    phone_shared: bool | None = None
 
 
 class SubjectErased(Payload):

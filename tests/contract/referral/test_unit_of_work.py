@@ -12,7 +12,7 @@ from ihala_events.intake import (
     RoutingProfile,
     SubjectErased,
 )
-from ihala_events.vocabulary import AttemptState, DeclineReason, PartnerType, Relation
+from ihala_events.vocabulary import AttemptState, Channel, DeclineReason, PartnerType, Relation, Vulnerability
 from ihala_referral.domain.attempt import Clock
 from ihala_referral.domain.referral import Referral
 from ihala_referral.handlers.answer_clock import answer_clock
@@ -235,6 +235,41 @@ async def test_a_correction_is_asked_of_whoever_works_with_the_person(store: Sto
         correct_case(CaseCorrected(case_id=profile.case_id, case_ref=profile.case_ref, fields=["phone"]), unit)
 
     assert (await names(store, made))[-1] == "correction-requested"
+
+
+async def test_a_correction_changes_what_the_person_and_later_agencies_are_told(store: Store) -> None:
+    profile = a_profile("HEA-MAT")
+    (made,) = await routed(store, profile)
+    assert made.explanation["notify"] == {"person": "sms", "partner": "notice"}
+
+    corrected = CaseCorrected(
+        case_id=profile.case_id,
+        case_ref=profile.case_ref,
+        fields=["languages", "safe_contact"],
+        language_tags=["wo"],
+        contact_channel=Channel.CALL,
+        phone_shared=True,
+    )
+    async with store.unit(case_ids=[profile.case_id]) as unit:
+        correct_case(corrected, unit)
+
+    (kept,) = await stored(store, profile)
+    assert kept.explanation["notify"] == {"person": "none", "partner": "sign_in"}
+    assert (kept.case.languages, kept.case.interpreter_needed) == (("wo",), False)
+    assert kept.flags == ("language_gap",)
+
+
+async def test_a_corrected_channel_opens_no_message_that_the_need_forbids(store: Store) -> None:
+    profile = a_profile("HEA-MAT", vulnerabilities=[Vulnerability.GENDER_VIOLENCE])
+    await routed(store, profile)
+
+    corrected = CaseCorrected(
+        case_id=profile.case_id, case_ref=profile.case_ref, fields=["safe_contact"], contact_channel=Channel.SMS
+    )
+    async with store.unit(case_ids=[profile.case_id]) as unit:
+        correct_case(corrected, unit)
+
+    assert {each.explanation["notify"]["person"] for each in await stored(store, profile)} == {"none"}
 
 
 async def test_after_an_erasure_nothing_tells_of_the_person(store: Store) -> None:

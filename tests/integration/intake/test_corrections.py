@@ -1,5 +1,6 @@
 """Corrections: the changed fields alone, checked as in an intake, sealed again, and told without a value."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +44,25 @@ async def test_the_changed_fields_are_kept_and_told_by_name_alone(intake: Runnin
     (told,) = await corrections_told(intake, case)
     assert b"Corrig" not in told
     assert b"612345678" not in told
+
+
+async def test_what_routing_knew_of_the_person_is_told_as_it_reads_now_and_nothing_else(intake: Running) -> None:
+    case = await a_case(intake)
+    languages = [{"tag": "fr", "level": "good"}]
+    contact = {"channel": "CALL", "language": "fr", "phone_shared": True}
+
+    await correct(intake, case, {"languages": languages, "safe_contact": contact, "birth_year": 1998})
+
+    (told,) = await corrections_told(intake, case)
+    assert json.loads(told) == {
+        "case_id": case["case_id"],
+        "case_ref": case["case_ref"],
+        "fields": ["birth_year", "languages", "safe_contact"],
+        "language_tags": ["fr"],
+        "interpreter_needed": None,
+        "contact_channel": "CALL",
+        "phone_shared": True,
+    }
 
 
 async def test_the_addressed_agency_reads_the_corrected_data(intake: Running) -> None:

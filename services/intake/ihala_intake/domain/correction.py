@@ -1,9 +1,10 @@
 """A correction of what was recorded of a person: the changed fields alone, each checked as in an intake."""
 
 import json
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
+from uuid import UUID
 
-from ihala_events.intake import IntakeRequest, Name, SafeContact, SpokenLanguage
+from ihala_events.intake import CaseCorrected, IntakeRequest, Name, SafeContact, SpokenLanguage
 from ihala_events.vocabulary import BirthPrecision
 from ihala_events.wire import Request
 from pydantic import Field, model_validator
@@ -36,6 +37,19 @@ def corrected(intake: IntakeRequest, correction: Correction) -> IntakeRequest:
     changes = correction.model_dump(mode="json", exclude_unset=True)
     intake = IntakeRequest.model_validate_json(json.dumps({**kept, **changes}))
     return intake.model_copy(update={"phone": normalised_phone(intake.phone)})
+
+
+def told_of(case_id: UUID, case_ref: str, after: IntakeRequest, fields: list[str]) -> CaseCorrected:
+    """What other services hear: which fields changed, and of those that routing knew, how they read now."""
+    told: dict[str, Any] = {}
+    if "languages" in fields:
+        told["language_tags"] = [language.tag for language in after.languages]
+    if "interpreter_needed" in fields:
+        told["interpreter_needed"] = bool(after.interpreter_needed)
+    if "safe_contact" in fields:
+        told["contact_channel"] = after.safe_contact.channel
+        told["phone_shared"] = bool(after.safe_contact.phone_shared)
+    return CaseCorrected(case_id=case_id, case_ref=case_ref, fields=fields, **told)
 
 
 def changed_fields(before: IntakeRequest, after: IntakeRequest, correction: Correction) -> list[str]:

@@ -1,4 +1,7 @@
-"""What was recorded wrongly of a person is put right; whoever received it is told that it changed, not what."""
+"""What was recorded wrongly of a person is put right; whoever received it is told that it changed.
+
+Names, phone and birth year are told by the field's name alone.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +9,9 @@ from typing import Protocol
 from uuid import UUID
 
 from ihala_events.catalogue import CASE_CORRECTED
-from ihala_events.intake import CaseCorrected, IntakeRequest
+from ihala_events.intake import IntakeRequest
 
-from ihala_intake.domain.correction import Correction, changed_fields, corrected
+from ihala_intake.domain.correction import Correction, changed_fields, corrected, told_of
 from ihala_intake.domain.duplicates import Keyed, person_keys
 from ihala_intake.handlers.case_work import CaseInHand
 from ihala_intake.handlers.open_file import Erased, Vault
@@ -36,8 +39,7 @@ class CorrectCase:
         fields = changed_fields(before, after, correction)
         if fields:
             await self._keep(case, after)
-            told = CaseCorrected(case_id=case.case_id, case_ref=case.case_ref, fields=fields)
-            await case.record(CASE_CORRECTED, told, now)
+            await case.record(CASE_CORRECTED, told_of(case.case_id, case.case_ref, after, fields), now)
         return fields
 
     async def _keep(self, case: CaseInHand, intake: IntakeRequest) -> None:

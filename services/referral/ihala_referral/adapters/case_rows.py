@@ -90,6 +90,15 @@ async def put_consent(connection: asyncpg.Connection, case_id: UUID, consent: Co
     await connection.execute("UPDATE case_profile SET consent = $2 WHERE case_id = $1", case_id, _consent_json(consent))
 
 
+async def put_languages(connection: asyncpg.Connection, file: CaseFile) -> None:
+    await connection.execute(
+        "UPDATE case_profile SET language_tags = $2::text::jsonb, interpreter_needed = $3 WHERE case_id = $1",
+        file.case_id,
+        json.dumps(file.languages),
+        file.interpreter_needed,
+    )
+
+
 async def blank_case(connection: asyncpg.Connection, case_id: UUID) -> None:
     """Keep the ids and the prefecture; what was known of the person goes."""
     await connection.execute(

@@ -24,6 +24,7 @@ from ihala_referral.adapters.case_rows import (
     insert_cases,
     new_case,
     put_consent,
+    put_languages,
     read_cases,
 )
 from ihala_referral.adapters.directory_store import SOURCE
@@ -56,6 +57,7 @@ class PostgresUnit:
         self._new_cases: list[NewCase] = []
         self._new_consents: dict[UUID, Consent] = {}
         self._withdrawn: list[UUID] = []
+        self._corrected: list[UUID] = []
         self._erased: list[UUID] = []
         self._changed: dict[UUID, Referral] = {}
 
@@ -82,10 +84,19 @@ class PostgresUnit:
         return case.file
 
     def replace_consent(self, case_id: UUID, consent: Consent) -> None:
-        file = replace(self._cases[case_id], consent=consent)
-        self._cases[case_id] = file
         self._new_consents[case_id] = consent
-        for referral in self.referrals_of(case_id):
+        self._replace_case(replace(self._cases[case_id], consent=consent))
+
+    def correct_languages(
+        self, case_id: UUID, languages: Sequence[str] | None, interpreter_needed: bool | None
+    ) -> None:
+        if languages is not None or interpreter_needed is not None:
+            self._corrected.append(case_id)
+            self._replace_case(self._cases[case_id].speaking(languages, interpreter_needed))
+
+    def _replace_case(self, file: CaseFile) -> None:
+        self._cases[file.case_id] = file
+        for referral in self.referrals_of(file.case_id):
             referral.case = file
 
     def forget_profile(self, case_id: UUID) -> None:
@@ -163,6 +174,8 @@ class PostgresUnit:
             await insert_cases(connection, self._new_cases)
         for case_id, consent in sorted(self._new_consents.items(), key=lambda each: each[0]):
             await put_consent(connection, case_id, consent)
+        for case_id in sorted(self._corrected):
+            await put_languages(connection, self._cases[case_id])
         if self._changed:
             await put_referrals(connection, self._changed.values(), self._snapshot.calendar_version)
             await set_timers(connection, self._changed.values(), self._loaded, self._scene.calendar)
@@ -176,6 +189,7 @@ class PostgresUnit:
         for stored in (
             self._new_cases,
             self._new_consents,
+            self._corrected,
             self._changed,
             self._withdrawn,
             self._erased,

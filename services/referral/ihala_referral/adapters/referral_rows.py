@@ -139,6 +139,7 @@ def _details(referral: Referral) -> dict[str, Any]:
             "emergency_types": sorted(mandate.emergency_types),
             "waits": mandate.waits,
             "redirect": mandate.redirect,
+            "silent": mandate.silent,
         },
         "requires_confirmation": referral.requires_confirmation,
         "other_staff_confirms": referral.other_staff_confirms,
@@ -250,6 +251,7 @@ def referral_of(row: asyncpg.Record, case: CaseFile, attempts: list[Attempt]) ->
             emergency_types=frozenset(PartnerType(kind) for kind in mandate["emergency_types"]),
             waits=mandate["waits"],
             redirect=mandate["redirect"],
+            silent=mandate.get("silent", True),  # of a referral from before this was kept: rather told nothing
         ),
         requires_confirmation=details["requires_confirmation"],
         other_staff_confirms=details["other_staff_confirms"],

@@ -3,7 +3,8 @@
 Only `Referral` changes an attempt; the rest never changes.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -32,6 +33,14 @@ class CaseFile:
     consent: Consent
     recorded_by: frozenset[str]
     in_household: bool = False
+
+    def speaking(self, languages: Sequence[str] | None, interpreter_needed: bool | None) -> "CaseFile":
+        """The same case with these; None: as before."""
+        return replace(
+            self,
+            languages=self.languages if languages is None else tuple(languages),
+            interpreter_needed=self.interpreter_needed if interpreter_needed is None else interpreter_needed,
+        )
 
 
 @dataclass(frozen=True, slots=True)

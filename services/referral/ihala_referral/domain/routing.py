@@ -91,13 +91,21 @@ class Notify:
 @dataclass(frozen=True, slots=True)
 class Mandate:
     """What later choices of a referral need beside the case's consent.
-    emergency_types: of a health need at U0 and U1, its row's agency types."""
+    emergency_types: of a health need at U0 and U1, its row's agency types.
+    silent: the person is told nothing of it, whatever channel they gave."""
 
     basis_is_best_interest: bool
     scope_needs: frozenset[str]
     emergency_types: frozenset[PartnerType]
     waits: bool
     redirect: bool
+    silent: bool = False
+
+    def notify(self, need_code: str, channel: Channel, *, phone_shared: bool) -> Notify:
+        """What way the person and the agency may be told."""
+        nothing = self.silent or phone_shared or channel is Channel.NONE
+        sign_in = need_code in RESTRICTED_NEEDS or phone_shared
+        return Notify("none" if nothing else channel.lower(), "sign_in" if sign_in else "notice")
 
     def basis(self, consent: Consent) -> ConsentBasis:
         return ConsentBasis.BEST_INTEREST if self.basis_is_best_interest else consent.basis
@@ -257,7 +265,7 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
     ruling = _ruling(case, consent, need, world)
     hard_date = _hard_date(ruling.row, need)
     deadlines, ack_due = _clocks(ruling.urgency, case.received_at, at, hard_date, world.calendar)
-    mandate = _mandate(ruling, need)
+    mandate = _mandate(ruling, need, silent=restricted_case or _is_silent(case, consent, ruling))
     others = case.agencies_of_others.get(need.code, frozenset())
     chain = _chain(case, need, ruling, at, world)
     links = together_first(chain.links, others)
@@ -285,7 +293,7 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
         other_staff_confirms=mandate.basis(consent) is ConsentBasis.BEST_INTEREST,
         offers=_offers(case, need, ruling.row, world),
         flags=_flags(case, ruling, choice, others, world.directory),
-        notify=_notify(case, consent, need, ruling, restricted_case),
+        notify=mandate.notify(need.code, case.contact_channel, phone_shared=case.phone_shared),
         mandate=mandate,
     )
 
@@ -358,7 +366,7 @@ def _clocks(
     return deadlines, ack_due
 
 
-def _mandate(ruling: _Ruling, need: Need) -> Mandate:
+def _mandate(ruling: _Ruling, need: Need, *, silent: bool) -> Mandate:
     emergency = NEEDS[need.code].sector == "HEA" and ruling.urgency.rank <= Urgency.U1.rank
     return Mandate(
         basis_is_best_interest=ruling.best_interest,
@@ -366,6 +374,7 @@ def _mandate(ruling: _Ruling, need: Need) -> Mandate:
         emergency_types=frozenset(step.partner_type for step in ruling.row.chain) if emergency else frozenset(),
         waits=Flag.WAIT in ruling.row.flags,
         redirect=ruling.is_redirect,
+        silent=silent,
     )
 
 
@@ -450,14 +459,9 @@ SILENT_BASES = frozenset({ConsentBasis.BEST_INTEREST, ConsentBasis.VITAL_INTERES
 SILENT_VULNERABILITIES = frozenset({Vulnerability.GENDER_VIOLENCE, Vulnerability.TRAFFICKING})
 
 
-def _notify(case: Case, consent: Consent, need: Need, ruling: _Ruling, restricted_case: bool) -> Notify:
-    silent = (
-        restricted_case
-        or case.phone_shared
-        or case.contact_channel is Channel.NONE
-        or consent.basis in SILENT_BASES
+def _is_silent(case: Case, consent: Consent, ruling: _Ruling) -> bool:
+    return (
+        consent.basis in SILENT_BASES
         or not SILENT_VULNERABILITIES.isdisjoint(case.vulnerabilities)
         or Flag.IN_PERSON in ruling.row.flags
     )
-    sign_in = need.code in RESTRICTED_NEEDS or case.phone_shared
-    return Notify("none" if silent else case.contact_channel.lower(), "sign_in" if sign_in else "notice")

@@ -1,4 +1,4 @@
-"""The person's data were corrected: every agency that works with them reads them again."""
+"""The person's data were corrected: later choices and messages follow, and every agency reads them again."""
 
 from ihala_events.intake import CaseCorrected
 
@@ -6,7 +6,7 @@ from ihala_referral.handlers.unit_of_work import UnitOfWork
 
 
 def correct_case(corrected: CaseCorrected, work: UnitOfWork) -> None:
+    work.correct_languages(corrected.case_id, corrected.language_tags, corrected.interpreter_needed)
     for referral in work.referrals_of(corrected.case_id):
-        happened = referral.request_correction(work.scene)
-        if happened:
-            work.record(referral, happened)
+        happened = referral.request_correction(corrected.contact_channel, corrected.phone_shared, work.scene)
+        work.record(referral, happened)

@@ -40,6 +40,12 @@ class UnitOfWork(Protocol):
         """Keep no longer what routing read of the case."""
         ...
 
+    def correct_languages(
+        self, case_id: UUID, languages: Sequence[str] | None, interpreter_needed: bool | None
+    ) -> None:
+        """None: as before."""
+        ...
+
     def erase_case(self, case_id: UUID) -> None: ...
 
     def referral(self, referral_id: UUID) -> Referral | None:

@@ -3,8 +3,10 @@
 A withdrawal asks every agency that was asked to delete what it read, also of a referral that is closed.
 """
 
+from dataclasses import asdict
+
 from ihala_events import catalogue
-from ihala_events.vocabulary import HoldReason, ReferralState
+from ihala_events.vocabulary import Channel, HoldReason, ReferralState
 
 from ihala_referral.domain.attempt import Happenings, Scene
 from ihala_referral.domain.explanation import explained_chain
@@ -63,11 +65,19 @@ class CaseChanges(Asking):
             attempt.deletion = "requested"
         return [self._event(catalogue.DELETION_REQUESTED, scene.now, attempt=attempt) for attempt in last_of.values()]
 
-    def request_correction(self, scene: Scene) -> Happenings:
-        """The person's data changed: every agency that still works with them reads them again."""
-        attempt = self.current
-        if not self.is_open or attempt is None or not attempt.is_live:
+    def request_correction(self, channel: Channel | None, phone_shared: bool | None, scene: Scene) -> Happenings:
+        """The person's data changed: every agency that still works with them reads them again.
+
+        channel, phone_shared: as they read now; None where they did not change."""
+        if not self.is_open:
             return []
+        if channel is not None:
+            notify = self.mandate.notify(self.need_code, channel, phone_shared=bool(phone_shared))
+            self.explanation = self.explanation | {"notify": asdict(notify)}
+        attempt = self.holder
+        if attempt is None:
+            return []
+        self._set_flags(attempt.link, scene)
         attempt.correction = "requested"
         return [self._event(catalogue.CORRECTION_REQUESTED, scene.now)]
 
