@@ -7,18 +7,20 @@ from typing import Any
 
 from ihala_events.vocabulary import (
     COMMUNES,
+    SECTORS,
     Channel,
     ConsentBasis,
     PartnerType,
     Sex,
     Urgency,
     UrgencyReason,
+    needs_of,
 )
 from ihala_referral.adapters.shipped_data import load_calendar, load_rules, load_sample_directory
 from ihala_referral.domain.calendar import Calendar
 from ihala_referral.domain.case import AskedNeed, Case, Consent, ScopeEntry
 from ihala_referral.domain.choice import Places
-from ihala_referral.domain.directory import Directory, Partner, partner_of
+from ihala_referral.domain.directory import Agreed, Directory, Partner, partner_of
 from ihala_referral.domain.routing import Routed, World, route
 from ihala_referral.domain.rules import RuleSet, in_force
 
@@ -63,6 +65,11 @@ def directory_with(*changed: Partner, without: tuple[str, ...] = ()) -> Director
 def partner(partner_id: str, **changes: Any) -> Partner:
     """A partner of the sample, changed."""
     return replace(sample_directory().partners[partner_id], **changes)
+
+
+def agreed(*purposes: str, since: date = date(2025, 1, 1), until: date = date.max) -> Agreed:
+    """A data-sharing agreement, about everything unless purposes are named."""
+    return Agreed(needs_of(purposes or SECTORS), since, until)
 
 
 def a_need(

@@ -22,6 +22,7 @@ from ihala_intake.adapters.subject_files import SubjectFiles
 from ihala_intake.adapters.vault import PostgresAudit, SealedVault
 from ihala_intake.domain.acceptance import Policy
 from ihala_intake.entrypoints import audit_door, http, protection
+from ihala_intake.entrypoints.directory import directory_consumer
 from ihala_intake.entrypoints.doors import Doors
 from ihala_intake.entrypoints.lifecycle import lifecycle_consumer
 from ihala_intake.entrypoints.parties import parties_consumer
@@ -52,7 +53,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         database=database,
         migrations=HERE / "migrations",
         routers=[http.router, protection.router, audit_door.router],
-        consumers=[lifecycle_consumer(), parties_consumer(doors)],
+        consumers=[lifecycle_consumer(), directory_consumer(), parties_consumer(doors)],
         tasks=[ledger.follow, _anchor_audit(doors.audit_check)],
         prepare=[_open_keys(keys_database)],
         hourly=[_forget_answers(database), _forget_old_keys(database, doors.clock), retention.apply],

@@ -13,6 +13,7 @@ from ihala_referral.adapters.party_topics import PartyTopics
 from ihala_referral.adapters.shipped_data import ShippedRules, load_calendar, load_rules, load_sentences
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.entrypoints import (
+    http_agreements,
     http_calendar,
     http_credentials,
     http_partners,
@@ -41,6 +42,7 @@ DOORS = (
     http_routing,
     http_rules,
     http_partners,
+    http_agreements,
     http_stops,
     http_calendar,
     http_reports,

@@ -4,16 +4,20 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from ihala_events.vocabulary import (
     COMMUNES,
     PREFECTURES,
+    SECTORS,
     Jurisdiction,
     LanguageTag,
     NeedCode,
     PartnerType,
     PartyId,
+    Purpose,
+    needs_of,
 )
 from ihala_events.wire import Instant, Request
 
@@ -53,11 +57,49 @@ class Closure(Request):
     reason: Annotated[str, Field(max_length=80)] = ""
 
 
-class Agreement(Request):
-    """The data-sharing agreement; ``until`` null: open-ended. None: nothing is sent (``no_agreement``)."""
+class DisclosureField(StrEnum):
+    """What of a person an agency may read beside the code, the reference and the need."""
+
+    NAMES = "names"
+    PHONE = "phone"
+    SAFE_CONTACT = "safe_contact"
+    LANGUAGES = "languages"
+    INTERPRETER_NEEDED = "interpreter_needed"
+    AGE_BAND = "age_band"
+    BIRTH_YEAR = "birth_year"
+    SEX = "sex"
+    FACTS = "facts"
+    NOTE = "note"
+
+
+class Term(Request):
+    """From when to when, both local and included; ``until`` null: open-ended."""
 
     since: date
     until: date | None = None
+
+    def in_force(self, day: date) -> bool:
+        return self.since <= day and (self.until is None or day <= self.until)
+
+
+class Terms(Term):
+    """What a data-sharing agreement says: what for, which fields, from when to when, under which reference.
+
+    ``fields``: what a disclosure to its parties may hold, every field if not given.
+    """
+
+    purposes: Annotated[list[Purpose], Field(min_length=1)]
+    fields: list[DisclosureField] = list(DisclosureField)
+    reference: Annotated[str, Field(max_length=200)] = ""
+
+    def covers(self, need_code: str) -> bool:
+        return need_code in needs_of(self.purposes)
+
+
+class Agreement(Terms):
+    """An agreement as each of its parties keeps it. Without one in force nothing is sent (``no_agreement``)."""
+
+    agreement_id: PartyId
 
 
 class StopReason(StrEnum):
@@ -81,7 +123,7 @@ class Stop(Request):
 class PartnerRecord(Request):
     """One agency. ``capacity``: free places by need, null = unknown. ``transfer_ref``: needed outside MA (P17).
 
-    ``stopped``: set and taken away by the admin's calls alone; a record that is put keeps what stands.
+    ``stopped`` and ``agreements`` have calls of their own; a record that is put again keeps those that stand.
     """
 
     partner_id: PartyId
@@ -97,9 +139,25 @@ class PartnerRecord(Request):
     capacity: dict[NeedCode, Annotated[int, Field(ge=0)] | None] = {}
     jurisdiction: Jurisdiction = Jurisdiction.MOROCCO
     transfer_ref: str | None = None
-    agreement: Agreement | None = None
+    agreements: list[Agreement] = []
     active_from: date
     active_until: date | None = None
     closures: list[Closure] = []
     channels: list[PartnerChannel] = [PartnerChannel.WEBHOOK]
     stopped: Stop | None = None
+    agreement: Annotated[Term | None, Field(exclude=True)] = None
+
+    @model_validator(mode="after")
+    def _general_agreement(self) -> "PartnerRecord":
+        """``agreement`` alone, as in a directory that is entered by hand: one about everything the agency serves."""
+        if self.agreement is not None and self.agreements:
+            raise PydanticCustomError("two-forms", "agreement stands for agreements: give one of them")
+        if self.agreement is not None:
+            general = Agreement(
+                agreement_id=f"{self.partner_id[:55]}-general",
+                purposes=list(SECTORS),
+                since=self.agreement.since,
+                until=self.agreement.until,
+            )
+            self.__dict__.update(agreements=[general], agreement=None)  # frozen for everybody else
+        return self

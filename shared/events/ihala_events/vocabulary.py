@@ -7,7 +7,7 @@ A code is never renamed: add a new one.
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -410,6 +410,21 @@ def _one_of(codes: frozenset[str]) -> AfterValidator:
 NeedCode = Annotated[str, _one_of(frozenset(NEEDS)), WithJsonSchema({"type": "string", "enum": sorted(NEEDS)})]
 CommuneCode = Annotated[str, _one_of(frozenset(COMMUNES)), WithJsonSchema({"type": "string", "enum": sorted(COMMUNES)})]
 LanguageTag = Annotated[str, _one_of(LANGUAGES), WithJsonSchema({"type": "string", "enum": sorted(LANGUAGES)})]
+SECTORS = tuple(sorted({need.sector for need in NEEDS.values()}))
+
+Purpose = Annotated[
+    str,
+    _one_of(frozenset(NEEDS) | frozenset(SECTORS)),
+    WithJsonSchema({"type": "string", "enum": [*SECTORS, *sorted(NEEDS)]}),
+]
+"""What data are shared for: one need, or every need of a sector."""
+
+
+def needs_of(purposes: Iterable[str]) -> frozenset[str]:
+    wanted = frozenset(purposes)
+    return frozenset(code for code, need in NEEDS.items() if code in wanted or need.sector in wanted)
+
+
 MaskedNeedCode = Annotated[str, _one_of(frozenset(NEEDS) | {RESTRICTED})]
 
 PARTY_ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"

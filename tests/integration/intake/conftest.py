@@ -12,7 +12,9 @@ from ihala_intake.bootstrap import bootstrap
 from ihala_intake.settings import IntakeSettings
 from ihala_runtime.postgres import Database
 from ihala_runtime.topics import make_topics
+from support.cases import tell_directory
 from support.intake_service import INTEGRATOR, Running
+from support.runtime import raw_producer
 from support.serving import Client, a_key, served
 from support.waiting import wait_until
 
@@ -41,6 +43,9 @@ async def intake(
         clients = [Client(session, base, key) for key in keys_of]
         for client in clients[:-1]:
             await wait_until(client.knows_key)
+        async with raw_producer(kafka_bootstrap) as producer:
+            for partner_id in ("essp-one", "essp-two"):
+                await tell_directory(producer, partner_id)
         yield Running(base, kafka_bootstrap, database, keys, *clients)
         await database.close()
         await keys.close()

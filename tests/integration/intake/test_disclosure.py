@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 import pytest
 from ihala_events.catalogue import DECLINED, HANDED_OVER, HANDOVER_ACCEPTED, HANDOVER_PROPOSED
 from ihala_runtime.identifiers import uuid7
-from support.cases import a_case, tell
+from support.cases import a_case, tell, tell_directory
 from support.intake_service import Running
 from support.intakes import NAME, NOTE, PHONE, a_person, an_intake
+from support.runtime import raw_producer
 from support.waiting import wait_until
 
 
@@ -34,6 +35,29 @@ async def test_the_addressed_agency_reads_what_it_needs_and_the_reading_is_writt
         row = await connection.fetchrow("SELECT * FROM audit WHERE referral_id = $1", referral_id)
     assert row is not None
     assert row["actor"] == "partner:essp-one"
+
+
+async def test_the_agreement_of_the_agency_limits_what_it_reads_and_its_end_ends_it(intake: Running) -> None:
+    case, referral_id = await a_case(intake, **a_person()), uuid7()
+    await tell(intake, case, referral_id, partner_id="essp-two")
+    async with raw_producer(intake.bootstrap) as producer:
+        await tell_directory(producer, "essp-two", fields=["names", "age_band"])
+
+        async def limited() -> dict[str, Any] | None:
+            status, person, _ = await intake.other_agency.call("GET", path(case, referral_id))
+            return person if status == 200 and person["withheld"] else None
+
+        person = await wait_until(limited, 20)
+        assert (bool(person["names"]), person["age_band"], person["phone"]) == (True, "25-59", None)
+
+        await tell_directory(producer, "essp-two", until="2026-01-02")
+
+        async def answered(status: int) -> bool:
+            return (await intake.other_agency.call("GET", path(case, referral_id)))[0] == status
+
+        await wait_until(lambda: answered(404), 30)
+        await tell_directory(producer, "essp-two")
+        await wait_until(lambda: answered(200), 30)
 
 
 async def test_another_agency_and_a_desk_read_nothing(intake: Running) -> None:

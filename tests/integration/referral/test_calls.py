@@ -29,6 +29,10 @@ ALLOWED = [
     ("PUT", f"/v1/partners/{CENTRE}", "operator"),
     ("PUT", f"/v1/partners/{CENTRE}/closures", "operator"),
     ("PUT", f"/v1/partners/{CENTRE}/capacity", "operator centre"),
+    ("GET", "/v1/agreements", "admin desk operator protection"),
+    ("GET", "/v1/agreements/none", "admin desk operator protection"),
+    ("PUT", "/v1/agreements/none", "protection"),
+    ("DELETE", "/v1/agreements/none", "protection"),
     ("POST", f"/v1/partners/{CENTRE}/stop", "admin"),
     ("POST", "/v1/partners/none/resume", "admin"),
     ("GET", "/v1/partners/none/affected-referrals", "admin protection"),
@@ -277,6 +281,9 @@ async def _count(referral: Running) -> int:
 # --- the directory
 
 
+AGREEMENT = {"agreement_id": "one", "purposes": ["HEA"], "since": "2026-01-01"}
+
+
 async def test_a_record_is_read_back_as_it_was_put(referral: Running) -> None:
     _, record, _ = await referral.operator.call("GET", "/v1/partners/reh")
 
@@ -297,7 +304,9 @@ async def test_a_record_is_read_back_as_it_was_put(referral: Running) -> None:
         ({"active_until": "2020-01-01"}, "/active_until"),
         ({"capacity": {"EDU-ADL": 3}}, "/capacity/EDU-ADL"),
         ({"closures": [{"first_day": "2026-12-02", "last_day": "2026-12-01"}]}, "/closures/0/last_day"),
-        ({"agreement": {"since": "2026-01-02", "until": "2026-01-01"}}, "/agreement/until"),
+        ({"agreements": [{**AGREEMENT, "until": "2025-12-31"}]}, "/agreements/0/until"),
+        ({"agreements": [AGREEMENT, {**AGREEMENT, "agreement_id": "two"}]}, "/agreements/1"),
+        ({"agreement": {"since": "2026-01-01"}}, ""),
         ({"parent": "reh"}, "/parent"),
     ],
 )

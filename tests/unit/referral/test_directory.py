@@ -55,7 +55,7 @@ def test_the_sample_names_no_real_place_to_call() -> None:
         assert re.fullmatch(r"[a-z0-9-]+", record.partner_id)
         assert {"fr", "ar"} <= set(record.languages)
         assert record.capacity == {}
-        assert record.agreement is not None
+        assert all(any(each.covers(code) for each in record.agreements) for code in record.need_codes)
 
 
 def test_the_sample_leaves_no_step_without_an_agency() -> None:

@@ -104,7 +104,7 @@ def test_one_handover_at_a_time_and_another_once_it_was_taken_back() -> None:
 def test_an_agency_that_fails_a_test_of_the_choice_is_refused_when_asked_and_when_it_answers() -> None:
     narrow, _ = a_referral(a_case("HEA-MAT", scope=consent_to("HEA-MAT", types=(PartnerType.ESSP,))))
     narrow.accept(CENTRE, "p", a_scene(LATER))
-    without = directory_with(partner(WOMEN, agreement=None))
+    without = directory_with(partner(WOMEN, agreements=()))
     pending = handover_proposed()
 
     with pytest.raises(PartnerNotPossible):

@@ -480,7 +480,7 @@ def test_a_number_published_since_is_not_touched_by_a_place_given_back() -> None
 
 
 def test_the_next_agency_is_tested_anew() -> None:
-    directory = directory_with(partner(WOMEN, agreement=None))
+    directory = directory_with(partner(WOMEN, agreements=()))
 
     referral = sent()
     referral.decline(CENTRE, REASON, "p", a_scene("2026-11-16 12:00", directory=directory))

@@ -16,6 +16,7 @@ from support.referral_world import (
     a_case,
     a_need,
     a_world,
+    agreed,
     at,
     chain_types,
     chosen,
@@ -340,8 +341,10 @@ def test_the_best_interest_reaches_an_international_body_only_when_the_scope_nam
         ({"stopped": True, "on_call": False}, Why.STOPPED),
         ({"on_call": False}, Why.NOT_ON_CALL),
         ({"closures": ((date(2026, 11, 16), date(2026, 11, 17)),)}, Why.CLOSED),
-        ({"agreement": None}, Why.NO_AGREEMENT),
-        ({"agreement": (date(2025, 1, 1), date(2026, 11, 15))}, Why.NO_AGREEMENT),
+        ({"agreements": ()}, Why.NO_AGREEMENT),
+        ({"agreements": (agreed(until=date(2026, 11, 15)),)}, Why.NO_AGREEMENT),
+        ({"agreements": (agreed(since=date(2026, 11, 17)),)}, Why.NO_AGREEMENT),
+        ({"agreements": (agreed("HEA-EMG", "SOC"),)}, Why.NO_AGREEMENT),
         ({"jurisdiction": Jurisdiction.FOREIGN, "has_transfer_ref": False}, Why.NO_TRANSFER_REF),
     ],
 )
@@ -352,6 +355,13 @@ def test_an_agency_that_fails_a_test_is_passed_over_with_its_reason(changes: dic
 
     assert why(referral)["hos-mat-agd"] == reason
     assert chosen(referral) == "hos-mat-ine"
+
+
+@pytest.mark.parametrize("purpose", ["HEA-MAT", "HEA"])
+def test_an_agreement_about_the_need_or_its_sector_is_enough(purpose: str) -> None:
+    directory = directory_with(partner("essp-agd-agadir", agreements=(agreed("SOC"), agreed(purpose))))
+
+    assert chosen(routed(a_case("HEA-MAT"), a_world(directory))["HEA-MAT"]) == "essp-agd-agadir"
 
 
 def test_a_closure_that_ends_before_the_answer_is_due_excludes_nobody() -> None:

@@ -65,7 +65,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def worlds() -> st.SearchStrategy[World]:
     full = {(each.partner_id, code): 0 for each in sample_partners() for code in each.need_codes}
-    silent = directory_with(partner("cape", on_call=False), partner("hos-emg-agd", agreement=None))
+    silent = directory_with(partner("cape", on_call=False), partner("hos-emg-agd", agreements=()))
     return st.sampled_from([a_world(), a_world(places=full), a_world(silent)])
 
 

@@ -11,7 +11,7 @@ from ihala_events.wire import Payload
 from ihala_runtime.outbox import new_event
 from ihala_runtime.postgres import Database, Work
 
-from ihala_intake.adapters import addressees, audit, cases, duplicates
+from ihala_intake.adapters import addressees, agreements, audit, cases, duplicates
 from ihala_intake.adapters.blanking import blank_case
 from ihala_intake.adapters.cases import CaseFile
 from ihala_intake.adapters.duplicates import Suspected, Verdict
@@ -92,6 +92,7 @@ class PostgresAddressing:
             if addressee is None or file is None or addressee.case_id != file.case_id:
                 return None
             consent = await cases.current_consent(connection, file.case_id)
+            agreed = await agreements.of_partner(connection, partner_id)
         if addressee.partner_id != partner_id or consent is None or not consent.holds_for(addressee.need_code):
             return None
         return Addressed(
@@ -104,6 +105,7 @@ class PostgresAddressing:
             sealed=file.sealed,
             basis=consent.basis,
             scope=consent.scope,
+            agreements=agreed,
         )
 
 

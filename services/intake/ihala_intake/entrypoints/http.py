@@ -22,6 +22,7 @@ from ihala_intake.domain.acceptance import Submitter
 from ihala_intake.domain.disclosure import Disclosure
 from ihala_intake.domain.errors import IntakeRefused, KeyReused, NotTheirDesk
 from ihala_intake.entrypoints.cases_seen import compared_in_sight, doors_of, locked_case, may_see
+from ihala_intake.entrypoints.directory import DIRECTORY_CONSUMER
 from ihala_intake.entrypoints.lifecycle import LIFECYCLE_CONSUMER
 from ihala_intake.entrypoints.refusals import as_problem
 from ihala_intake.handlers.open_file import Erased, Reading
@@ -190,6 +191,6 @@ async def disclosure(
             break
         await asyncio.sleep(DISCLOSURE_LOOK_SECONDS)
     consumers: Consumers = request.app.state.consumers
-    if await consumers.is_behind(LIFECYCLE_CONSUMER):
+    if await consumers.is_behind(LIFECYCLE_CONSUMER) or await consumers.is_behind(DIRECTORY_CONSUMER):
         raise Problem(503, "not-up-to-date", "Please try again", headers={"Retry-After": "2"})
     raise Problem.not_found()

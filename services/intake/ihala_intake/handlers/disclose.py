@@ -1,14 +1,18 @@
-"""The addressed agency reads the person's details: only it, only while consent holds, and it is written down."""
+"""The addressed agency reads the person's details: only it, only what its agreement allows, and it is written down.
+
+Without a consent or an agreement in force nothing is read.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from ihala_events.directory import Agreement, DisclosureField
 from ihala_events.intake import ConsentScope
 from ihala_events.vocabulary import ConsentBasis, PartnerType
 
-from ihala_intake.domain.disclosure import Disclosure, coordination_may_read, disclose
+from ihala_intake.domain.disclosure import Disclosure, agreed_fields, coordination_may_read, disclose
 from ihala_intake.handlers.open_file import OpenFile, Reading
 
 
@@ -25,6 +29,7 @@ class Addressed:
     sealed: bytes
     basis: ConsentBasis
     scope: list[ConsentScope]
+    agreements: list[Agreement]
 
 
 class Addressing(Protocol):
@@ -43,14 +48,17 @@ class Disclose:
     ) -> Disclosure | None:
         """None: not to be told apart from a missing one. Raises Erased."""
         found = await self.addressing.find(case_ref, referral_id, partner_id)
-        if found is None or not _may_read(found):
+        fields = None if found is None else _fields(found, now)
+        if found is None or fields is None:
             return None
         reading = Reading(actor, "disclosure", found.case_id, now, referral_id)
         intake = await self.open_file(reading, found.sealed)
-        return disclose(intake, referral_id=referral_id, case_ref=case_ref, need_code=found.need_code, at=now)
+        return disclose(intake, fields, referral_id=referral_id, case_ref=case_ref, need_code=found.need_code, at=now)
 
 
-def _may_read(found: Addressed) -> bool:
+def _fields(found: Addressed, now: datetime) -> frozenset[DisclosureField] | None:
+    """None: it may not read.  The coordination cell is the deployer's own: consent alone decides."""
     if found.partner_type != PartnerType.COORD:
-        return True
-    return coordination_may_read(found.basis, found.scope, found.partner_id)
+        return agreed_fields(found.agreements, found.need_code, now.date())
+    may_read = coordination_may_read(found.basis, found.scope, found.partner_id)
+    return frozenset(DisclosureField) if may_read else None

@@ -41,11 +41,16 @@ async def change_record(
 
 
 async def replace_record(work: Work, record: PartnerRecord, at: datetime) -> PartnerRecord:
-    """Insert or replace; numbers that the record does not name stay as they were published, and a stop stays."""
+    """Insert or replace; numbers that the record does not name stay as they were published.
+
+    What has calls of its own, agreements and a stop, stays; the record brings them only for an agency that is new.
+    """
     before = await _locked(work.conn, record.partner_id)
-    stopped = record.stopped if before is None else before.stopped
+    standing = before or record
     kept = {} if before is None else {code: n for code, n in before.capacity.items() if code in record.need_codes}
-    stored = record.model_copy(update={"capacity": {**kept, **record.capacity}, "stopped": stopped})
+    stored = record.model_copy(
+        update={"capacity": {**kept, **record.capacity}, "agreements": standing.agreements, "stopped": standing.stopped}
+    )
     if before != stored:
         work.record(await put_partner(work.conn, stored, at))
         await publish_places(work.conn, record.partner_id, record.capacity, at)

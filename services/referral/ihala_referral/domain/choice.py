@@ -194,7 +194,7 @@ def failures_of(link: Link, partner: Partner, ask: Ask, places: Places) -> tuple
         failed += (Why.NOT_ON_CALL,)
     if partner.closures and partner.closed_throughout(ask.first_day, ask.last_day):
         failed += (Why.CLOSED,)
-    if not partner.has_agreement(ask.first_day):
+    if not partner.has_agreement(link.serves, ask.first_day):
         failed += (Why.NO_AGREEMENT,)
     if partner.jurisdiction is not Jurisdiction.MOROCCO and not partner.has_transfer_ref:
         failed += (Why.NO_TRANSFER_REF,)

@@ -19,6 +19,7 @@ from ihala_events.vocabulary import (
     Jurisdiction,
     PartnerType,
     languages_shared,
+    needs_of,
 )
 
 from ihala_referral.domain.errors import DirectoryError, NoCoordinationCell
@@ -33,6 +34,14 @@ REMEMBERED_CHAINS = 5_000  # rows x communes x languages of a day; beyond that t
 COVERS, SAME_PREFECTURE, NEAR_PREFECTURE, ANYWHERE = 1, 2, 3, 4
 
 
+class Agreed(NamedTuple):
+    """A data-sharing agreement as routing reads it."""
+
+    need_codes: frozenset[str]
+    since: date
+    until: date
+
+
 @dataclass(frozen=True, slots=True)
 class Partner:
     """One agency.  communes: codes, prefectures or `*`.  closures: first and last closed local day."""
@@ -45,7 +54,7 @@ class Partner:
     on_call: bool
     jurisdiction: Jurisdiction
     has_transfer_ref: bool
-    agreement: tuple[date, date] | None
+    agreements: tuple[Agreed, ...]
     active: tuple[date, date]
     closures: tuple[tuple[date, date], ...] = ()
     stopped: bool = False
@@ -53,8 +62,8 @@ class Partner:
     def is_active(self, day: date) -> bool:
         return self.active[0] <= day <= self.active[1]
 
-    def has_agreement(self, day: date) -> bool:
-        return self.agreement is not None and self.agreement[0] <= day <= self.agreement[1]
+    def has_agreement(self, need_code: str, day: date) -> bool:
+        return any(need_code in each.need_codes and each.since <= day <= each.until for each in self.agreements)
 
     def closed_throughout(self, first: date, last: date) -> bool:
         """One closure covers every day from `first` to `last`."""
@@ -66,7 +75,6 @@ class Partner:
 
 def partner_of(record: PartnerRecord) -> Partner:
     """What routing needs of a directory record."""
-    agreement = record.agreement
     return Partner(
         partner_id=record.partner_id,
         type=record.type,
@@ -76,7 +84,9 @@ def partner_of(record: PartnerRecord) -> Partner:
         on_call=record.on_call,
         jurisdiction=record.jurisdiction,
         has_transfer_ref=bool(record.transfer_ref),
-        agreement=None if agreement is None else (agreement.since, agreement.until or date.max),
+        agreements=tuple(
+            Agreed(needs_of(each.purposes), each.since, each.until or date.max) for each in record.agreements
+        ),
         active=(record.active_from, record.active_until or date.max),
         closures=tuple((closure.first_day, closure.last_day) for closure in record.closures),
         stopped=record.stopped is not None,

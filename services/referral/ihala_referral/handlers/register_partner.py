@@ -6,6 +6,7 @@ from ihala_events.directory import PartnerRecord
 from ihala_events.vocabulary import COMMUNES, PREFECTURES, PartnerType
 
 from ihala_referral.domain.directory import EVERYWHERE, Directory, partner_of, unprintable
+from ihala_referral.handlers.agree import agreement_problems, overlapping
 from ihala_referral.handlers.announce_closures import closure_problems
 
 MOST_PLACES = 100_000
@@ -24,8 +25,10 @@ def _problems(record: PartnerRecord) -> Iterable[FieldProblem]:
             yield f"/communes/{index}", "unknown-code", "is no commune, prefecture or *"
     if record.active_until is not None and record.active_until < record.active_from:
         yield "/active_until", "before-active-from", "must not be before active_from"
-    if record.agreement and record.agreement.until and record.agreement.until < record.agreement.since:
-        yield "/agreement/until", "before-since", "must not be before since"
+    for index, agreement in enumerate(record.agreements):
+        yield from agreement_problems(agreement, f"/agreements/{index}")
+        if overlapping(record.agreements[:index], agreement):
+            yield f"/agreements/{index}", "overlapping-agreement", "overlaps another about the same purpose"
     yield from closure_problems(record.closures)
     yield from _text_problems(record)
     yield from _capacity_problems(record)
