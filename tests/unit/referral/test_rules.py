@@ -1,6 +1,5 @@
 """The rule file is checked when it is loaded: what is wrong names its row."""
 
-import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,55 +10,10 @@ from ihala_events.vocabulary import NEEDS, Vulnerability
 from ihala_referral.adapters.shipped_data import rule_texts
 from ihala_referral.domain.conditions import Circumstances, ConditionError, parse_condition
 from ihala_referral.domain.errors import RuleSetError
-from ihala_referral.domain.rules import RuleSet, in_force, parse_rule_set
+from ihala_referral.domain.rules import in_force, parse_rule_set
 from support.referral_world import rules
 
 SHIPPED = next(iter(rule_texts().values()))
-
-# the specification: row, urgency, chain (PT-COORD is not written)
-ROWS = """
-R02 U0 PT-HOS PT-HOS+|R03a U1 PT-CAPE PT-EN PT-IOM|R04a U1 PT-CAPE PT-NGO-CHI|R07 U1 PT-HOS PT-ESSP
-R08a U0 PT-HOS[HEA-EMG] PT-HOS|R08b U0 PT-HOS PT-HOS[HEA-EMG]|R09a U1 PT-HOS[HEA-EMG] PT-HOS PT-NGO-HEA
-R09b U1 PT-HOS PT-NGO-WOM|R10 U1 PT-HOS PT-HOS+|R11 U2 PT-ESSP PT-NGO-WOM|R12a U2 PT-ESSP PT-ESSP+
-R12b U3 PT-ESSP PT-ESSP+|R13a U2 PT-ESSP PT-NGO-HEA PT-HOS|R13b U3 PT-ESSP PT-NGO-HEA PT-HOS
-R14 U2 PT-ESSP PT-NGO-HEA|R15 U0 PT-HOS PT-HOS[HEA-EMG]|R16 U3 PT-NGO-HEA PT-ESSP|R17 U4 PT-COV PT-NGO-LEG
-R18 U4 PT-NGO-HEA|R19 U3 PT-EDU-DP PT-NGO-CHI|R20 U3 PT-EDU-DP PT-NGO-CHI|R21a U4 PT-NGO-CHI PT-COM
-R21b U4 PT-NGO-CHI[EDU-PRE] PT-COM[EDU-PRE]|R22a U3 PT-EDU-DP PT-NGO-CHI
-R22b U3 PT-EDU-DP[EDU-NFE] PT-NGO-CHI[EDU-NFE]|R22c U3 PT-EDU-DP PT-NGO-CHI
-R22d U3 PT-EDU-DP[EDU-NFE] PT-NGO-CHI[EDU-NFE]|R23a U4 PT-VOC PT-NGO-SOC
-R23b U4 PT-VOC[EDU-VOC] PT-NGO-SOC[EDU-VOC]|R24a U4 PT-NGO-SOC PT-COM
-R24b U4 PT-NGO-SOC[EDU-ADL] PT-COM[EDU-ADL]|R25a U4 PT-UNI PT-HCR|R25b U4 PT-UNI|R26a U1 PT-CAPE PT-EN
-R26b U1 PT-CAPE PT-EN|R27a U1 PT-NGO-HEA|R27b U1 PT-EMF PT-NGO-WOM|R28 U1 PT-IOM PT-CRDH
-R29 U1 PT-EMF PT-EN PT-IOM|R30 U1 PT-EN PT-NGO-SOC|R31a U2 PT-NGO-SOC PT-COM PT-EN
-R31b U3 PT-NGO-SOC PT-COM PT-EN|R32 U2 PT-CIV= PT-CRDH|R33 U3 PT-NGO-LEG PT-CRDH|R34 U3 PT-NGO-LEG PT-CRDH
-R35 U2 PT-HCR PT-NGO-LEG|R36a U4 PT-EMP PT-NGO-SOC|R36b U4 PT-NGO-SOC|R37a U4 PT-IOM|R37b U4 PT-CAPE[SOC-CPR]
-R38 U3 PT-ESSP PT-ESSP+|R39 U3 PT-ESSP PT-HOS|R40 U4 PT-REH PT-NGO-HEA|R41a U4 PT-EDU-DP PT-NGO-CHI
-R41b U4 PT-EDU-DP[EDU-LNG] PT-NGO-CHI[EDU-LNG]|R41c U4 PT-EDU-DP[EDU-DOC]|R42a U2 PT-NGO-LEG|R42b U3 PT-NGO-LEG
-R44 U3
-"""
-
-
-def _written(rule_set: RuleSet) -> dict[str, str]:
-    """Each row as its urgency and the steps of its chain, read back from the parsed rules."""
-    return {
-        row.row_id: " ".join(
-            [row.urgency]
-            + [
-                step.partner_type
-                + (f"[{step.serves}]" if step.serves else "")
-                + ("=" if step.named_commune else "")
-                + ("+" if step.others else "")
-                for step in row.chain
-            ]
-        )
-        for row in rule_set.rows
-    }
-
-
-def test_the_shipped_rules_are_the_rows_of_the_specification() -> None:
-    expected = dict(line.split(" ", 1) for line in re.split(r"[|\n]", ROWS.strip()))
-
-    assert _written(rules()) == expected
 
 
 def test_the_shipped_rules_have_neither_errors_nor_warnings() -> None:
