@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+import ihala_referral
 from ihala_events.intake import ConsentScope, Facts, ProfileConsent, ProfileNeed, RoutingProfile
 from ihala_events.vocabulary import AgeBand, Channel, ConsentBasis, PartnerType, Sex
 from ihala_referral.adapters.case_rows import new_case
@@ -24,6 +26,7 @@ from ihala_referral.domain.routing import World
 from ihala_referral.handlers.unit_of_work import UnitOfWork
 from ihala_runtime.clock import ManualClock
 from ihala_runtime.identifiers import uuid7
+from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.postgres import Database
 from support.referral_world import at, calendar, rules, sample_directory
 
@@ -159,6 +162,19 @@ class PostgresStore:
         async with self.database.connection() as connection:
             text = await connection.fetchval("SELECT profile::text FROM case_profile WHERE case_id = $1", case_id)
         return RoutingProfile.model_validate_json(text) if text else None
+
+
+@asynccontextmanager
+async def a_postgres_store(dsn: str, now: str = "2026-11-16 10:15") -> AsyncIterator[PostgresStore]:
+    """Over a fresh database with the sample directory."""
+    database = Database(dsn, "test")
+    connection = await database.dedicated()
+    await migrate(connection, [RUNTIME_MIGRATIONS, Path(ihala_referral.__file__).parent / "migrations"])
+    await connection.close()
+    await database.connect()
+    await enter_sample_directory(database)
+    yield PostgresStore(database, ManualClock(at(now)))
+    await database.close()
 
 
 async def enter_sample_directory(database: Database) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from ihala_runtime.clock import Clock
+from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, Task, until_reachable
@@ -12,7 +13,6 @@ from ihala_intake.adapters import cases, duplicates
 from ihala_intake.adapters.audit_check import AuditCheck
 from ihala_intake.adapters.case_in_hand import PostgresAddressing, PostgresKnownCases
 from ihala_intake.adapters.erasure import Erasures
-from ihala_intake.adapters.erasure_ledger import ErasureLedger
 from ihala_intake.adapters.group_commit import GroupCommit
 from ihala_intake.adapters.intake_store import IntakeStore
 from ihala_intake.adapters.keys import CaseKeys
@@ -42,7 +42,9 @@ def bootstrap(settings: IntakeSettings) -> Parts:
     database = Database(settings.postgres_dsn, "ihala-intake")
     keys_database = Database(settings.keys_dsn, "ihala-intake-keys", max_connections=4)
     doors = _doors(settings, database, keys_database)
-    ledger = ErasureLedger(settings.kafka_bootstrap, Erasures(database, CaseKeys(keys_database)))
+    ledger = ErasureLedger(
+        settings.kafka_bootstrap, "ihala-intake-erasures", Erasures(database, CaseKeys(keys_database)).apply_again
+    )
     retention = Retention(
         database, doors.erase_subject, doors.clock, settings.pseudonymise_after, settings.delete_after
     )

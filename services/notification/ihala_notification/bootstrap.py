@@ -3,13 +3,16 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts
 
 from ihala_notification.adapters.claims import PostgresClaims
 from ihala_notification.adapters.delivery_log import PostgresDeliveryLog
 from ihala_notification.adapters.endpoints import PostgresEndpoints
+from ihala_notification.adapters.erasures import Erasures
 from ihala_notification.adapters.results import PostgresResults
+from ihala_notification.adapters.retention import Retention
 from ihala_notification.adapters.secret_box import SecretBox, key_from
 from ihala_notification.adapters.webhook_client import WebhookClient, WebhookTimes
 from ihala_notification.domain.message import Links
@@ -41,6 +44,8 @@ def bootstrap(settings: NotificationSettings) -> Parts:
         concurrency=settings.webhook_concurrency,
         give_up_after_seconds=schedule.whole_seconds,
     )
+    erasures = Erasures(database)
+    ledger = ErasureLedger(settings.kafka_bootstrap, "ihala-notification-erasures", erasures.apply_again)
     log = PostgresDeliveryLog(database)
     tell_agency = TellAgency(Links(settings.intake_url, settings.referral_url))
     return Parts(
@@ -61,9 +66,9 @@ def bootstrap(settings: NotificationSettings) -> Parts:
             deliveries_router(database, log, dispatcher),
         ],
         consumers=[dispatch_consumer(tell_agency, dispatcher), partner_consumer(dispatcher)],
-        tasks=[dispatcher.show, dispatcher.poll, dispatcher.record],
+        tasks=[dispatcher.show, dispatcher.poll, dispatcher.record, ledger.follow],
         prepare=[_opened(client), dispatcher.be_seen, dispatcher.look],
-        hourly=[log.forget_old],
+        hourly=[erasures.blank_what_ended, Retention(database, settings.clock(), settings.delete_after).apply],
         finish=[dispatcher.finish, client.close],
     )
 

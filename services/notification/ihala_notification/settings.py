@@ -1,6 +1,7 @@
 """What the notification service is told by its environment, beside what every service is told."""
 
 import ipaddress
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ class NotificationSettings(ServiceSettings):
 
     webhook_retry_seconds: delays before each try, none shorter than the one before (default: the schedule of
     ``domain/retry_schedule.py``).  kek_file: wraps the endpoints' secrets; made at the first start, mode 0600.
+    delete_after: from the last message about a referral to the deletion of every trace of it.
     """
 
     webhook_private_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
@@ -28,6 +30,7 @@ class NotificationSettings(ServiceSettings):
     webhook_concurrency: int = Field(default=4, ge=1, le=16)
     secret_overlap_hours: float = Field(default=24.0, gt=0, le=24 * 30)
     kek_file: Path
+    delete_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=730)
 
     @field_validator("webhook_retry_seconds")
     @classmethod

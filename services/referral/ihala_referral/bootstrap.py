@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, Task
 
+from ihala_referral.adapters.erasures import Erasures
 from ihala_referral.adapters.first_start import admit_first_admin, remember_rules
 from ihala_referral.adapters.idempotency import forget_answers
 from ihala_referral.adapters.indicator_rows import PostgresReports
 from ihala_referral.adapters.party_topics import PartyTopics
+from ihala_referral.adapters.retention import Retention
 from ihala_referral.adapters.shipped_data import ShippedRules, load_calendar, load_rules, load_sentences
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.entrypoints import (
@@ -59,6 +62,9 @@ def bootstrap(settings: ReferralSettings) -> Parts:
     indicators = PublishIndicators(PostgresReports(database), settings.release_after)
     doors = Doors(database, environment, load_sentences(), indicators)
     topics = PartyTopics(database, settings.kafka_bootstrap, doors.parties_changed)
+    erasures = Erasures(database, environment)
+    ledger = ErasureLedger(settings.kafka_bootstrap, "ihala-referral-erasures", erasures.apply_again)
+    retention = Retention(database, environment.clock, settings.delete_after)
     return Parts(
         name="referral",
         title="Ihala referral",
@@ -67,9 +73,9 @@ def bootstrap(settings: ReferralSettings) -> Parts:
         migrations=HERE / "migrations",
         routers=[module.router for module in DOORS],
         consumers=[case_consumer(environment), party_consumer(environment), receipt_consumer()],
-        tasks=[_clockwork(settings, database, environment).run, Reconciler(database).run, topics.run],
+        tasks=[_clockwork(settings, database, environment).run, Reconciler(database).run, topics.run, ledger.follow],
         prepare=[_first_admin(settings, database), _keep_rules(database, environment, shipped)],
-        hourly=[_forget_answers(database), _publish_indicators(doors)],
+        hourly=[_forget_answers(database), _publish_then_delete(doors, retention)],
         state={"doors": doors},
     )
 
@@ -105,10 +111,13 @@ def _forget_answers(database: Database) -> Task:
     return forget
 
 
-def _publish_indicators(doors: Doors) -> Task:
-    async def publish() -> None:
+def _publish_then_delete(doors: Doors, retention: Retention) -> Task:
+    """In this order: what is not counted yet is not deleted."""
+
+    async def publish_then_delete() -> None:
         async with doors.database.connection() as connection:
             calendar = (await doors.environment.snapshot(connection)).world.calendar
         await doors.publish_indicators.publish_due(doors.environment.clock.now(), calendar)
+        await retention.apply()
 
-    return publish
+    return publish_then_delete

@@ -48,8 +48,14 @@ async def claim(connection: asyncpg.Connection, consumer: str, records: Mapping[
     return Claimed(fresh, {row["key"] for row in rows if row["key"] is not None})
 
 
-async def clean(connection: asyncpg.Connection) -> int:
-    """Forget old rows, some thousand at a time; how many were forgotten."""
+async def clean(connection: asyncpg.Connection) -> None:
+    """Forget old rows, some thousand at a time."""
+    while await _clean_some(connection) == CLEAN_ROWS:
+        pass
+
+
+async def _clean_some(connection: asyncpg.Connection) -> int:
+    """How many were forgotten."""
     status: str = await connection.execute(
         "DELETE FROM inbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbox"
         " WHERE received_at < now() - make_interval(days => $1) LIMIT $2))",

@@ -7,8 +7,8 @@ import asyncpg
 from ihala_events.catalogue import CASE_ERASED, SUBJECT_ERASED
 from ihala_events.topics import INTAKE_ERASURE
 from ihala_intake.adapters.erasure import Erasures
-from ihala_intake.adapters.erasure_ledger import ErasureLedger
 from ihala_intake.adapters.keys import CaseKeys
+from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.identifiers import uuid7
 from support.background import in_background
 from support.cases import a_case, tell
@@ -122,7 +122,7 @@ async def test_what_a_restored_dump_brings_back_is_erased_again_at_the_start(int
     await restore(intake, case, key, before)
     assert await key_of(intake, case) == key
 
-    ledger = ErasureLedger(intake.bootstrap, Erasures(intake.database, CaseKeys(intake.keys)))
+    ledger = ErasureLedger(intake.bootstrap, "test", Erasures(intake.database, CaseKeys(intake.keys)).apply_again)
     async with in_background(ledger.follow):
         await wait_until(lambda: is_erased(intake, case))
 

@@ -17,11 +17,19 @@ from ihala_runtime.access import new_key
 from ihala_runtime.postgres import Database
 from ihala_runtime.topics import make_topics
 from support.referral_service import CENTRE, NOW, WOMEN, Running
+from support.referral_units import PostgresStore, a_postgres_store
 from support.runtime import raw_producer
 from support.serving import Client, a_key, served
 from support.waiting import wait_until
 
 NO_KEY = "ihala_x_y"
+
+
+@pytest_asyncio.fixture
+async def store(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[PostgresStore]:
+    """The tables alone, each test its own; the service does not run."""
+    async with a_postgres_store(await new_database()) as store:
+        yield store
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

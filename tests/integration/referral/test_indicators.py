@@ -1,13 +1,9 @@
 """Indicators from PostgreSQL and over HTTP: published once, in fixed cuts, for whole quarters."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import ihala_referral
 import pytest
-import pytest_asyncio
 from ihala_events.catalogue import INFORMATION_GIVEN
 from ihala_events.intake import InformationGiven
 from ihala_events.vocabulary import DeclineReason, Sex
@@ -15,31 +11,15 @@ from ihala_referral.adapters.indicator_rows import PostgresReports, count_inform
 from ihala_referral.domain.indicators import Cut
 from ihala_referral.handlers.publish_indicators import NotReleasedYet, PublishIndicators
 from ihala_referral.handlers.route_case import route_case
-from ihala_runtime.clock import ManualClock
 from ihala_runtime.identifiers import uuid7
-from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
-from ihala_runtime.postgres import Database
 from support.events import publish
 from support.referral_service import CENTRE, Running
-from support.referral_units import PostgresStore, a_profile, enter_sample_directory
+from support.referral_units import PostgresStore, a_profile
 from support.referral_world import at, calendar
 from support.waiting import wait_until
 
-MIGRATIONS = Path(ihala_referral.__file__).parent / "migrations"
 QUARTER = (date(2026, 10, 1), date(2027, 1, 1))
 RELEASED = datetime(2027, 1, 31, 8, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def store(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[PostgresStore]:
-    database = Database(await new_database(), "test")
-    connection = await database.dedicated()
-    await migrate(connection, [RUNTIME_MIGRATIONS, MIGRATIONS])
-    await connection.close()
-    await database.connect()
-    await enter_sample_directory(database)
-    yield PostgresStore(database, ManualClock(at("2026-11-16 10:15")))
-    await database.close()
 
 
 def publishing(store: PostgresStore) -> PublishIndicators:

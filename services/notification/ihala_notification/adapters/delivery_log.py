@@ -11,8 +11,6 @@ from ihala_runtime.postgres import Database, Work
 from ihala_notification.domain.message import ASKING_TYPES
 
 REPLAYED_AT_ONCE = 1_000
-KEEP_DAYS = 30
-FORGOTTEN_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,8 @@ class PostgresDeliveryLog:
         return [dict(row) | {"attempts": _tries_of(dict(row), [dict(each) for each in tries])} for row in rows]
 
     async def replay(self, work: Work, replay: Replay) -> int:
-        """How many are sent again. Never to a stopped agency, never what asks for an attempt that is over."""
+        """How many are sent again. Never to a stopped agency, nor what asks for an attempt that is over or of an erased
+        person."""
         rows = await work.conn.fetch(
             _REPLAY,
             None if replay.delivery_ids is None else list(replay.delivery_ids),
@@ -63,11 +62,6 @@ class PostgresDeliveryLog:
             sorted(ASKING_TYPES),
         )
         return len(rows)
-
-    async def forget_old(self) -> None:
-        """Deliveries that ended long ago, with their tries; what Kafka may still bring again is younger."""
-        async with self.database.transaction() as work:
-            await work.conn.execute(_FORGET, KEEP_DAYS, FORGOTTEN_AT_ONCE)
 
 
 def _tries_of(row: dict[str, Any], tries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -91,7 +85,7 @@ WHERE delivery_id = ANY($1) ORDER BY id
 _REPLAY = """
 WITH wanted AS (
     SELECT d.delivery_id FROM delivery d
-    WHERE d.channel = 'webhook' AND d.state = ANY($5) AND d.state IN ('delivered', 'exhausted')
+    WHERE d.channel = 'webhook' AND d.state = ANY($5) AND d.state IN ('delivered', 'exhausted') AND d.body <> ''
         AND ($1::uuid[] IS NULL OR d.delivery_id = ANY($1)) AND ($2::text IS NULL OR d.partner_id = $2)
         AND ($3::timestamptz IS NULL OR d.created_at >= $3) AND ($4::timestamptz IS NULL OR d.created_at < $4)
         AND NOT (d.event_type = ANY($7)
@@ -104,12 +98,4 @@ UPDATE delivery d SET state = 'pending', step = 0, queued_at = clock_timestamp()
     ended_at = NULL, lease_owner = NULL, lease_until = NULL
 FROM wanted WHERE d.delivery_id = wanted.delivery_id AND d.channel = 'webhook'
 RETURNING d.delivery_id
-"""
-_FORGET = """
-WITH old AS (
-    DELETE FROM delivery WHERE (delivery_id, channel) IN (
-        SELECT delivery_id, channel FROM delivery
-        WHERE ended_at < clock_timestamp() - make_interval(days => $1) LIMIT $2 FOR UPDATE SKIP LOCKED)
-    RETURNING delivery_id)
-DELETE FROM attempt USING old WHERE attempt.delivery_id = old.delivery_id
 """

@@ -280,7 +280,8 @@ ORDER BY position FOR UPDATE
 """
 _END_ATTEMPTS = """
 INSERT INTO attempt_over (referral_id, attempt_no) SELECT * FROM unnest($1::uuid[], $2::integer[])
-ON CONFLICT (referral_id) DO UPDATE SET attempt_no = greatest(attempt_over.attempt_no, EXCLUDED.attempt_no)
+ON CONFLICT (referral_id) DO UPDATE SET attempt_no = greatest(attempt_over.attempt_no, EXCLUDED.attempt_no),
+    changed_at = clock_timestamp()
 """
 _SUPPRESS = """
 UPDATE delivery SET state = 'suppressed', sequence = sequence + 1, last_reason = $2, lease_owner = NULL,

@@ -1,10 +1,10 @@
 """The ledger of erasures, read from its beginning at each start and then followed: no group, no offset.
 
-A restored copy of the databases does not know what was erased after it was made; the compacted topic does.
+A restored copy of a database does not know what was erased after it was made; the compacted topic does (P24).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,11 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from ihala_events.intake import SubjectErased
 from ihala_events.topics import INTAKE_ERASURE
+from pydantic import ValidationError
+
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
 from ihala_runtime.retry_schedule import BackOff
-from pydantic import ValidationError
-
-from ihala_intake.adapters.erasure import Erasures
 
 LOOK_AGAIN_MS = 500
 METADATA_MAX_AGE_MS = 5_000
@@ -27,8 +26,11 @@ _log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ErasureLedger:
+    """apply: erases again what had come back, as often as it is told; how many cases had."""
+
     bootstrap: str
-    erasures: Erasures
+    client_id: str
+    apply: Callable[[Sequence[SubjectErased]], Awaitable[int]]
 
     async def follow(self) -> None:
         """Until cancelled. When Kafka or a database is away, it starts again at the beginning once they are back."""
@@ -46,7 +48,7 @@ class ErasureLedger:
         consumer = AIOKafkaConsumer(
             INTAKE_ERASURE.name,
             bootstrap_servers=self.bootstrap,
-            client_id="ihala-intake-erasures",
+            client_id=self.client_id,
             group_id=None,  # all partitions, and no place remembered
             auto_offset_reset="earliest",
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
@@ -60,7 +62,7 @@ class ErasureLedger:
             await consumer.stop()
 
     async def _apply(self, records: Sequence[Any]) -> None:
-        came_back = await self.erasures.apply_again([erased for record in records for erased in _erasures(record)])
+        came_back = await self.apply([erased for record in records for erased in _erasures(record)])
         if came_back:
             _log.warning("erased again what a restore brought back", action="erasure.again", cases=came_back)
 
