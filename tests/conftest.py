@@ -11,6 +11,23 @@ from support.servers import database_dsn, kafka_for_tests, postgres_for_tests
 NewDatabase = Callable[[], Awaitable[str]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also the fault tests that take minutes")
+    parser.addoption("--kills", type=int, default=6, help="how many processes are killed at drawn times")
+    parser.addoption("--seed", type=int, default=None, help="repeat the fault run of this seed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes minutes; run with --long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """host:port of a real Kafka, shared by the session: give topics and groups names of your own."""

@@ -46,6 +46,13 @@ async def postgres_for_tests(folders: pytest.TempPathFactory) -> AsyncIterator[s
             yield dsn
 
 
+def split_port(dsn: str) -> int:
+    """The port of a DSN that names one."""
+    port = urlsplit(dsn).port
+    assert port is not None
+    return port
+
+
 def database_dsn(server_dsn: str, database: str) -> str:
     """The same server and role, another database."""
     return urlunsplit(urlsplit(server_dsn)._replace(path=f"/{database}"))

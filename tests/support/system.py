@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,21 @@ class System:
             return int(supervision["pid"])
         return int((self.folder / "run" / f"{name}.pid").read_text())
 
+    def living_pid_of(self, name: str) -> int | None:
+        """None while it is between two lives."""
+        try:
+            return self.pid_of(name)
+        except (FileNotFoundError, ValueError):
+            return None
+
     def kill(self, name: str) -> None:
         """As a power cut would: no clean-up."""
-        os.kill(self.pid_of(name), signal.SIGKILL)
+        self.signal(name, signal.SIGKILL)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """To the program's own process, if there is one at the moment."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid_of(name), number)
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs for this system: programs, wrappers, `up`, and the sweeper of an ephemeral one."""

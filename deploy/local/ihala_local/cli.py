@@ -193,3 +193,18 @@ def run_tests(
     with told_failures():
         code = run_checks(words or [])
     raise typer.Exit(code)
+
+
+@app.command("faults", context_settings={"ignore_unknown_options": True})
+def run_faults(
+    kills: Annotated[int, typer.Option(help="How many processes are killed at drawn times.")] = 100,
+    seed: Annotated[int | None, typer.Option(help="Repeat the run of this seed.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[PYTEST WORDS]")] = None,
+) -> None:
+    """Break a system of its own in every way we know, for as long as it takes, and judge what became of each id."""
+    from ihala_local.checks import run_checks
+
+    repeated = [] if seed is None else ["--seed", str(seed)]
+    with told_failures():
+        code = run_checks(["faults", "--long", "-s", "--kills", str(kills), *repeated, *(words or [])])
+    raise typer.Exit(code)

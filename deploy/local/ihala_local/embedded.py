@@ -24,13 +24,15 @@ class DidNotStart(LocalFailure):
 
 
 @asynccontextmanager
-async def embedded_kafka(folder: Path) -> AsyncIterator[str]:
-    """The address of a broker of our own, with its data below the folder."""
+async def embedded_kafka(
+    folder: Path, port: int | None = None, advertised_port: int | None = None
+) -> AsyncIterator[str]:
+    """The address of a broker of our own, with its data below the folder.  advertised_port: of a proxy before it."""
     lock = jars.read_lock()
     cache = jars.folder_of(lock)
     await asyncio.to_thread(jars.fetch_missing, lock, cache, lambda _bytes: None)
-    port = new_port(set())
-    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache)
+    port = port or new_port(set())
+    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache, advertised_port)
     await asyncio.to_thread(kafka.prepare, node)
     async with running(kafka.program(node), folder, lambda: kafka.answers(node.bootstrap)):
         yield node.bootstrap

@@ -44,13 +44,14 @@ class KafkaFailed(LocalFailure):
 
 @dataclass(frozen=True, slots=True)
 class KafkaNode:
-    """Where one node keeps its data and listens."""
+    """Where one node keeps its data and listens.  advertised_port: where clients find it, if not at its own port."""
 
     folder: Path
     port: int
     controller_port: int
     lock: JarLock
     jars: Path
+    advertised_port: int | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -72,7 +73,7 @@ def settings(node: KafkaNode) -> dict[str, str]:
         # a fixed voter without address in its log: the ports may differ at the next start
         "controller.quorum.voters": f"1@{LOOPBACK}:{node.controller_port}",
         "listeners": f"BROKER://{node.bootstrap},CONTROLLER://{LOOPBACK}:{node.controller_port}",
-        "advertised.listeners": f"BROKER://{node.bootstrap}",
+        "advertised.listeners": f"BROKER://{LOOPBACK}:{node.advertised_port or node.port}",
         "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "BROKER",
         "controller.listener.names": "CONTROLLER",

@@ -5,6 +5,7 @@ afterwards it is restarted, each time a little later, for as long as `up` runs.
 """
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ihala_local.processes import Folders, Lifeline, Program, RunningProgram, la
 
 POLL_SECONDS = 0.1
 RESTART_DELAYS_SECONDS = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
+KILLED = 128 + signal.SIGKILL  # from outside: waiting longer would not make it better
 STEADY_AFTER_SECONDS = 60.0  # a program that ran so long starts again from the first delay
 
 Tell = Callable[[str], None]
@@ -90,7 +92,7 @@ class Supervisor:
             return
         kept.run.sweep()
         steady = time.monotonic() - kept.run.started_at > STEADY_AFTER_SECONDS
-        kept.deaths = 1 if steady else kept.deaths + 1
+        kept.deaths = 1 if steady or code == KILLED else kept.deaths + 1
         delay_seconds = RESTART_DELAYS_SECONDS[min(kept.deaths, len(RESTART_DELAYS_SECONDS)) - 1]
         kept.start_again_at = time.monotonic() + delay_seconds
         self._tell(f"{kept.program.name} ended with code {code}; starting it again in {delay_seconds:g} s")

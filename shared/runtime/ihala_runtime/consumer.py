@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from ihala_events.catalogue import EVENT_TYPES
 from opentelemetry.trace import SpanKind
 
-from ihala_runtime import inbox, parking, telemetry
+from ihala_runtime import failpoints, inbox, parking, telemetry
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.failures import DependencyDown, InvalidMessage, failure_class, is_infrastructure
 from ihala_runtime.logs import logger
@@ -107,8 +107,10 @@ class ConsumerRunner:
         """Raises Stopping when the service stops before the batch could be committed."""
         self._in_hand_since = time.monotonic()
         try:
+            failpoints.reach("consume.fetched")
             with metrics.BATCH_SECONDS.labels(self.consumer.name).time():
                 await self._until_committed(records)
+            failpoints.reach("consume.committed")
         finally:
             self._in_hand_since = None
 

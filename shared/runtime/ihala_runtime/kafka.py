@@ -14,6 +14,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
+from ihala_runtime import failpoints
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.consumer import ConsumerRunner, Stopping
 from ihala_runtime.logs import logger
@@ -124,6 +125,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         new = {tp: o for tp, o in self._finished.items() if tp in ours and self._committed.get(tp) != o}
         if not new:
             return
+        failpoints.reach("offsets.before")
         try:
             await asyncio.wait_for(consumer.commit(new), 5)
             self._committed.update(new)

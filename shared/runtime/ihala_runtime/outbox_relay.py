@@ -28,8 +28,8 @@ from aiokafka.errors import (
 )
 from opentelemetry.trace import SpanKind
 
+from ihala_runtime import failpoints, telemetry
 from ihala_runtime import metric_names as metrics
-from ihala_runtime import telemetry
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
 from ihala_runtime.postgres import Database
@@ -164,7 +164,9 @@ class OutboxRelay:
         if not rows:
             return False
         started = time.perf_counter()
+        failpoints.reach("relay.read")
         published, refused, broken = await self._publish(rows)
+        failpoints.reach("relay.produced")
         await _delete(connection, [row.id for row in published])
         await self._set_aside(connection, refused)
         metrics.OUTBOX_PUBLISHED.inc(len(published))

@@ -12,6 +12,7 @@ from typing import cast
 
 import asyncpg
 
+from ihala_runtime import failpoints
 from ihala_runtime.outbox import NewEvent, write_events
 
 ACQUIRE_TIMEOUT_SECONDS = 5.0
@@ -81,6 +82,8 @@ class Database:
             work = Work(connection)
             yield work
             await write_events(connection, work.events)
+            failpoints.reach("commit.before")
+        failpoints.reach("commit.after")
         if work.events:
             self.committed.set()
         for act in work.after_commit:

@@ -20,7 +20,7 @@ from fastapi_offline import FastAPIOffline
 from ihala_events.asyncapi import asyncapi_document
 from ihala_events.vocabulary import TIME_ZONE
 
-from ihala_runtime import inbox, logs, parking, set_aside, telemetry
+from ihala_runtime import failpoints, inbox, logs, parking, set_aside, telemetry
 from ihala_runtime.access import Credentials, credential_consumer
 from ihala_runtime.clock import check_time_zone_data
 from ihala_runtime.consumer import Consumer, ConsumerRunner
@@ -125,6 +125,7 @@ def build_app(parts: Parts) -> FastAPI:
 def run(parts: Parts) -> None:
     """Serve until SIGTERM or SIGINT. Ends the process with a message when time-zone data are stale."""
     logs.set_up(parts.name, parts.settings.log_level)
+    failpoints.prepare(parts.name)
     check_time_zone_data(TIME_ZONE)
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     provider = telemetry.set_up(f"ihala-{parts.name}")

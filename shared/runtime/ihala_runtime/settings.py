@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ihala_runtime.allowed_hosts import bootstrap_hosts, dsn_hosts, has_sample_password, strangers, url_hosts
 from ihala_runtime.clock import Clock, FileClock, SystemClock
+from ihala_runtime.failpoints import FOLDER_VARIABLE
 
 COLLECTORS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -65,6 +66,9 @@ class ServiceSettings(BaseSettings):
             raise ValueError("production mode needs IHALA_CNDP_AUTH_REF, the reference of the data authority's permit")
         if self.clock_file is not None:
             raise ValueError("IHALA_CLOCK_FILE is a test clock: not in production")
+
+        if FOLDER_VARIABLE in os.environ:
+            raise ValueError(f"{FOLDER_VARIABLE} ends services on purpose: not in production")
 
     def _check_secrets(self) -> None:
         for name, dsn in self._texts("_dsn"):

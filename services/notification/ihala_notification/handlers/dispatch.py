@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from ihala_runtime import telemetry
+from ihala_runtime import failpoints, telemetry
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
 from opentelemetry.trace import SpanKind
@@ -309,7 +309,10 @@ class Dispatcher:
         headers = webhook_headers(str(due.delivery.delivery_id), body, endpoint.keys, int(time.time()))
         if here := telemetry.current_traceparent():
             headers["traceparent"] = here
-        return await self._sender.post(endpoint.url, headers, body)
+        failpoints.reach("webhook.before")
+        result = await self._sender.post(endpoint.url, headers, body)
+        failpoints.reach("webhook.answered")
+        return result
 
     def _must_hold_back(self, lane: Lane, now: float) -> bool:
         endpoint = self._endpoints.get(lane.partner_id)
@@ -339,6 +342,7 @@ class Dispatcher:
         batch = self._tried[:RECORDED_AT_ONCE]
         try:
             ended = await self._results.record(self.copy_id, batch, self._unwell())
+            failpoints.reach("webhook.recorded")
         except Exception as error:
             if not is_infrastructure(error):
                 raise

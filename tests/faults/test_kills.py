@@ -1,0 +1,133 @@
+"""Processes that are killed, frozen or stopped at drawn times under load, servers among them; G1-G10 hold by ids."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+from support.fault_checker import judge
+from support.fault_load import AGENCIES, Load
+from support.system import System
+from support.waiting import wait_until
+
+SERVICES = ("intake-1", "referral-1", "notification-1")
+SERVERS = ("kafka", "postgres")
+RATE = 6.0
+SECONDS_A_KILL = 4.0
+DRAINED_SECONDS = 10.0
+IN_FLIGHT = 9 * 4 * 2
+"""Webhooks that a kill may repeat: nine agencies, four at a time each, and as many answered but not written down."""
+
+
+async def at_drawn_times(draw: random.Random, count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        await asyncio.sleep(draw.uniform(0.3, 1.7) * SECONDS_A_KILL)
+        yield number
+
+
+@pytest.mark.timeout(7200)
+async def test_killed_at_random_times(breakable: System, load: Load, seed: int, kills: int) -> None:
+    """Every fourth victim is a server, as far as servers die more seldom than services."""
+    draw = random.Random(seed)
+    loaded = asyncio.create_task(load.run(RATE, SECONDS_A_KILL * kills))
+    async for number in at_drawn_times(draw, kills):
+        victim = draw.choice(SERVERS if number % 4 == 3 else SERVICES)
+        if breakable.living_pid_of(victim) is not None:
+            breakable.signal(victim, signal.SIGKILL)
+    await loaded
+
+    verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT * kills)
+
+    assert not verdict.findings, f"seed {seed}\n{verdict}"
+
+
+@pytest.mark.timeout(300)
+async def test_stopped_in_peace_it_is_drained_within_ten_seconds_and_nothing_comes_twice(
+    breakable: System, load: Load
+) -> None:
+    """SIGTERM under load: a rolling restart of every service, one after another."""
+    loaded = asyncio.create_task(load.run(RATE, 24.0))
+    for name in SERVICES:
+        await asyncio.sleep(2)
+        await restart_in_peace(breakable, name)
+    await loaded
+
+    verdict = await judge(breakable, load, repeats_at_most=0)
+
+    assert not verdict.findings, str(verdict)
+
+
+async def restart_in_peace(system: System, name: str) -> None:
+    before = system.pid_of(name)
+    system.signal(name, signal.SIGTERM)
+    await wait_until(lambda: not alive(before), DRAINED_SECONDS, f"{name} has drained")
+    await wait_until(lambda: system.living_pid_of(name), 30, f"{name} is back")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [*SERVICES, *SERVERS])
+async def test_frozen_past_every_session_and_woken_again(breakable: System, load: Load, name: str) -> None:
+    """A pause as of a virtual machine: sessions, leases and locks have passed to others when it goes on."""
+    loaded = asyncio.create_task(load.run(RATE, 40.0))
+    await asyncio.sleep(3)
+    breakable.signal(name, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(30)
+    finally:
+        breakable.signal(name, signal.SIGCONT)
+    await loaded
+
+    verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT, within_seconds=120)
+
+    assert not verdict.findings, str(verdict)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", SERVERS)
+async def test_a_server_stopped_for_minutes(breakable: System, load: Load, name: str) -> None:
+    """Down for two minutes, killed again as often as it is started."""
+    loaded = asyncio.create_task(load.run(3.0, 20.0))
+    await asyncio.sleep(5)
+    deadline = asyncio.get_running_loop().time() + 120
+    while asyncio.get_running_loop().time() < deadline:
+        if breakable.living_pid_of(name) is not None:
+            breakable.signal(name, signal.SIGKILL)
+        await asyncio.sleep(0.2)
+    await loaded
+
+    verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT)
+
+    assert not verdict.findings, str(verdict)
+
+
+@pytest.mark.timeout(240)
+async def test_an_agency_that_is_down_or_slow_delays_nobody_else(breakable: System, load: Load) -> None:
+    """G9: nothing waits behind one that does not answer; what waited arrives when it does."""
+    load.down.add(AGENCIES[0])
+    load.slow_seconds[AGENCIES[1]] = 3.0
+    already = len(load.history.webhooks)
+    await load.run(RATE, 3.0)  # the first retry comes after 5 s, the next after minutes
+
+    def others_are_told() -> bool:
+        told = {hook.partner_id for hook in load.history.webhooks[already:]}
+        return told >= set(AGENCIES[2:])
+
+    await wait_until(others_are_told, 10)
+    load.down.clear()
+    load.slow_seconds.clear()
+
+    verdict = await judge(breakable, load, repeats_at_most=0, within_seconds=120)
+
+    assert not verdict.findings, str(verdict)

@@ -1,0 +1,90 @@
+"""What a broker or a stranger may put on a topic: repetitions, old versions, floods of nonsense. No second effect."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from ihala_events.topics import INTAKE_CASE, NOTIFICATION_DELIVERY, REFERRAL_LIFECYCLE
+from support.fault_checker import judge
+from support.fault_load import Load
+from support.runtime import raw_producer
+from support.system import System
+from support.waiting import wait_until
+
+RATE = 6.0
+TOPICS = (INTAKE_CASE.name, REFERRAL_LIFECYCLE.name, NOTIFICATION_DELIVERY.name)
+FLOOD = 10_000
+
+
+@pytest.mark.timeout(240)
+async def test_everything_comes_again_from_the_beginning_under_load(breakable: System, load: Load) -> None:
+    """Each record once more, behind newer ones of its key: as after a reset offset, and as an old version."""
+    await load.run(RATE, 6.0)
+    loaded = asyncio.create_task(load.run(RATE, 6.0))
+    async with raw_producer(breakable.endpoints["kafka"]) as producer:
+        for record in await everything(breakable.endpoints["kafka"]):
+            await send_again(producer, record)
+    await loaded
+
+    verdict = await judge(breakable, load, repeats_at_most=0)
+
+    assert not verdict.findings, str(verdict)
+
+
+async def everything(bootstrap: str) -> list[ConsumerRecord]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for topic in TOPICS for number in range(8)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        found: list[ConsumerRecord] = []
+        while any([await consumer.position(each) < ends[each] for each in partitions]):
+            taken = await consumer.getmany(timeout_ms=500)
+            found += [record for records in taken.values() for record in records]
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def send_again(producer: AIOKafkaProducer, record: ConsumerRecord) -> None:
+    await producer.send(
+        record.topic, record.value, key=record.key, partition=record.partition, headers=list(record.headers)
+    )
+
+
+@pytest.mark.timeout(240)
+async def test_a_flood_of_poison_passes_and_what_is_good_flows_on(breakable: System, load: Load) -> None:
+    """Each is set aside for good within seconds; nothing readable waits behind them, no consumer stops."""
+    before = breakable.status()["parked"]
+    async with raw_producer(breakable.endpoints["kafka"]) as producer:
+        for partition, value, headers in poison(FLOOD):
+            await producer.send(INTAKE_CASE.name, value, key=b"poison", partition=partition, headers=headers)
+        await producer.flush()
+    started = time.monotonic()
+    await load.run(RATE, 3.0)
+    seconds = time.monotonic() - started
+
+    verdict = await judge(breakable, load, repeats_at_most=0)
+    await wait_until(lambda: breakable.status()["parked"] == before + FLOOD, 30)
+
+    assert not verdict.findings, str(verdict)
+    assert verdict.healed_seconds + seconds < 60
+
+
+def poison(count: int) -> Iterator[tuple[int, bytes | None, list[tuple[str, bytes]]]]:
+    """Partition, value and headers of records that nobody can read, in five ways."""
+    event = [("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_source", b"/nobody")]
+    kinds: list[tuple[bytes | None, list[tuple[str, bytes]]]] = [
+        (b"\xff\x00 no event", []),
+        (b"{}", [*event, ("ce_type", b"\xff\xfe")]),
+        (b"{", [*event, ("ce_type", b"ihala.poison.v1")]),
+        (None, [*event, ("ce_type", b"ihala.poison.v1")]),
+        (b"[" * 50_000, [*event, ("ce_type", b"ihala.poison.v9")]),
+    ]
+    for number in range(count):
+        value, headers = kinds[number % len(kinds)]
+        yield number % 8, value if number < 100 else (value and value[:200]), headers

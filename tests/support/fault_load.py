@@ -1,0 +1,231 @@
+"""Load for the fault tests: desks that hand in, agencies that answer, and the history of what each was told.
+
+A well-behaved client repeats a request under the same key until it has an answer; nothing here gives up early, so
+whatever is missing afterwards was lost by the system.
+"""
+
+import asyncio
+import hashlib
+import json
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+from aiohttp import web
+from support.people import intake_of
+from support.system import System
+
+COMMUNES = (
+    "AGD-AGADIR",
+    "AGD-DRARGUA",
+    "AGD-AOURIR",
+    "INE-INEZGANE",
+    "INE-AIT-MELLOUL",
+    "INE-DCHEIRA",
+    "INE-LQLIAA",
+    "INE-TEMSIA",
+    "INE-OULAD-DAHOU",
+)
+AGENCIES = tuple(f"essp-{commune.lower()}" for commune in COMMUNES)
+REFUSED_EVERY = 10  # this one of so many intakes is wrong, and must leave no trace
+REPEATED_EVERY = 7  # this one is sent once more after its answer
+PATIENCE_SECONDS = 120.0
+CANARY = "Faultcanary"
+
+
+@dataclass
+class HandedIn:
+    """One intake as its sender saw it.  answer: None while there is none, or refused (4xx)."""
+
+    key: str
+    body: dict[str, Any]
+    statuses: list[int] = field(default_factory=list)
+    answer: dict[str, Any] | None = None
+    answer_again: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Webhook:
+    webhook_id: str
+    partner_id: str
+    type: str
+    referral_id: str
+    attempt_no: int
+    body_hash: str
+
+
+@dataclass
+class History:
+    """What clients sent and what agencies received, in the order it arrived."""
+
+    handed_in: list[HandedIn] = field(default_factory=list)
+    refused: list[HandedIn] = field(default_factory=list)
+    webhooks: list[Webhook] = field(default_factory=list)
+    moves: dict[tuple[str, str], int] = field(default_factory=dict)
+    judged_repeats: int = 0
+
+    @property
+    def repeats(self) -> int:
+        """Webhooks that came again since they were last judged."""
+        return len(self.webhooks) - len({hook.webhook_id for hook in self.webhooks}) - self.judged_repeats
+
+    def repeats_are_judged(self) -> None:
+        self.judged_repeats += self.repeats
+
+    @property
+    def accepted(self) -> list[dict[str, Any]]:
+        return [each.answer for each in self.handed_in if each.answer is not None]
+
+
+class Load:
+    """Everything is drawn from the seed, ids included, so that a run can be repeated."""
+
+    def __init__(self, system: System, session: aiohttp.ClientSession, seed: int) -> None:
+        self.history = History()
+        self.slow_seconds: dict[str, float] = {}
+        self.down: set[str] = set()
+        self._system = system
+        self._session = session
+        self._draw = random.Random(seed)
+        self._answers: set[asyncio.Task[None]] = set()
+
+    @property
+    def _endpoints(self) -> Mapping[str, Any]:
+        return self._system.endpoints
+
+    # --- desks
+
+    async def run(self, rate: float, seconds: float) -> None:
+        """Hand in at this pace, whatever becomes of those before; returns when each has its answer."""
+        endpoints = self._endpoints
+        tasks: list[asyncio.Task[None]] = []
+        for _ in range(int(rate * seconds)):
+            tasks.append(asyncio.create_task(self._hand_in(endpoints, len(self.history.handed_in) + len(tasks))))
+            await asyncio.sleep(1 / rate)
+        await asyncio.gather(*tasks)
+
+    async def _hand_in(self, endpoints: Mapping[str, Any], number: int) -> None:
+        body = self._intake(number)
+        sent = HandedIn(str(UUID(int=self._draw.getrandbits(128), version=4)), body)
+        if number % REFUSED_EVERY == REFUSED_EVERY - 1:
+            body["needs"][0]["facts"] = {"no_such_fact": True}
+            self.history.refused.append(sent)
+            await self._until_answered(endpoints, sent)
+            return
+        self.history.handed_in.append(sent)
+        sent.answer = await self._until_answered(endpoints, sent)
+        if number % REPEATED_EVERY == 0:
+            sent.answer_again = await self._until_answered(endpoints, sent)
+
+    def _intake(self, number: int) -> dict[str, Any]:
+        letters = "".join(self._draw.choices("bdfgklmnrstz", k=12)).title()
+        name = {"script": "Latn", "value": f"{CANARY} {letters} Example", "role": "full"}
+        commune = COMMUNES[number % len(COMMUNES)]
+        return intake_of("HEA-PHC", "PT-ESSP", commune=commune, names=[name], phone=f"+2126000{number % 100_000:05d}")
+
+    async def _until_answered(self, endpoints: Mapping[str, Any], sent: HandedIn) -> dict[str, Any] | None:
+        headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}", "Idempotency-Key": sent.key}
+        url = f"{endpoints['intake']}/v1/intakes"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                status, answer = await self._post(url, sent.body, headers)
+                sent.statuses.append(status)
+                if status == 201:
+                    return answer
+                if 400 <= status < 500:
+                    return None
+                await asyncio.sleep(0.3)
+
+    async def _post(self, url: str, body: Any, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        """599: no answer, so nobody knows what became of it."""
+        try:
+            async with self._session.post(url, json=body, headers=headers) as response:
+                return response.status, await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError):
+            return 599, {}
+
+    # --- agencies
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """An agency's webhook: noted, then answered through the whole life of the referral, as a diligent agency."""
+        partner_id = request.match_info["partner_id"]
+        raw = await request.read()
+        if partner_id in self.down:
+            return web.Response(status=503)
+        if wait := self.slow_seconds.get(partner_id):
+            await asyncio.sleep(wait)
+        body = json.loads(raw)
+        data = body["data"]
+        hook = Webhook(
+            request.headers["webhook-id"],
+            partner_id,
+            body["type"],
+            data["referral_id"],
+            data.get("attempt_no", 0),
+            hashlib.sha256(raw).hexdigest(),
+        )
+        first = hook.webhook_id not in {each.webhook_id for each in self.history.webhooks}
+        self.history.webhooks.append(hook)
+        if first and hook.type == "ihala.referral.sent.v1":
+            task = asyncio.create_task(self._serve(partner_id, hook.referral_id))
+            self._answers.add(task)
+            task.add_done_callback(self._answers.discard)
+        return web.Response(status=204)
+
+    async def _serve(self, partner_id: str, referral_id: str) -> None:
+        for move, body in (
+            ("acknowledge", {}),
+            ("accept", {}),
+            ("start", {}),
+            ("close", {"outcome_code": "RECEIVED"}),
+        ):
+            if await self._move(partner_id, referral_id, move, body) != 200:
+                return
+
+    async def _move(self, partner_id: str, referral_id: str, move: str, body: Any) -> int:
+        endpoints = self._endpoints
+        headers = {
+            "Authorization": f"Bearer {endpoints['credentials']['partners'][partner_id]}",
+            "Idempotency-Key": f"{referral_id}-{move}",
+        }
+        url = f"{endpoints['referral']}/v1/referrals/{referral_id}/{move}"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                status, _ = await self._post(url, body, headers)
+                if status not in (503, 599):
+                    self.history.moves[referral_id, move] = status
+                    return status
+                await asyncio.sleep(0.3)
+
+    async def agencies_finished(self) -> None:
+        while self._answers:
+            await asyncio.gather(*self._answers)
+
+    async def point_agencies_here(self, base: str) -> None:
+        headers = {"Authorization": f"Bearer {self._endpoints['credentials']['admin']}"}
+        for partner_id in AGENCIES:
+            url = f"{self._endpoints['notification']}/v1/endpoints/{partner_id}"
+            async with self._session.put(url, json={"url": f"{base}/{partner_id}"}, headers=headers) as response:
+                response.raise_for_status()
+
+
+@asynccontextmanager
+async def load_on(system: System, seed: int) -> AsyncIterator[Load]:
+    """Desks and agencies of this system; the agencies' webhooks arrive in the test's own process."""
+    timeout = aiohttp.ClientTimeout(total=15)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        load = Load(system, session, seed)
+        app = web.Application()
+        app.router.add_post("/{partner_id}", load.receive)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            await load.point_agencies_here(f"http://127.0.0.1:{runner.addresses[0][1]}")
+            yield load
+        finally:
+            await runner.cleanup()
