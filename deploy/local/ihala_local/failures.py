@@ -17,6 +17,7 @@ LocalFailure
 ├── provision.NotProvisioned         the sample data could not be loaded
 ├── rules.RulesUnreadable            the file is not there, or holds no rules
 ├── services.UnknownService          an id or a group names no service
+├── replay.NotReplayable             nothing of ours would come again
 ├── servers.ServerUnavailable        a server named by the environment does not answer
 ├── state.AlreadyRunning, state.NotRunning
 ├── supervisor.ProgramFailed         a program ended, or stayed silent, while the system started

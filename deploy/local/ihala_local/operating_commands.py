@@ -1,4 +1,4 @@
-"""The commands of whoever keeps a system well: what is set aside.
+"""The commands of whoever keeps a system well: what is set aside, and the history again.
 
 Rule: like cli.py, a thin door to the module that does the work.
 """
@@ -101,6 +101,39 @@ def parked_discard(
         check_named(record_ids, group)
         count = asyncio.run(discard(State(state.resolve()).endpoints(), record_ids or [], group or [], reason))
         console.note(f"{count} discarded")
+
+
+def replay(
+    referral: Annotated[str | None, typer.Option("--referral", metavar="ID")] = None,
+    partner: Annotated[str | None, typer.Option("--partner", metavar="ID", help="All its referrals.")] = None,
+    consumer: Annotated[str | None, typer.Option(metavar="GROUP", help="All that it reads: referral.router")] = None,
+    since: Annotated[str | None, typer.Option("--from", metavar="INSTANT", help="When it was published.")] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="INSTANT")] = None,
+    notify: Annotated[bool, typer.Option("--notify", help="Tell agencies again, under the same ids.")] = False,
+    rebuild: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="Make its read model anew: intake.addressees")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="With --rebuild: compare only.")] = False,
+    as_json: AsJson = False,
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """Publish events again: same ids, nobody is told twice. Or make a read model anew from the history."""
+    from ihala_local.replay import Wanted
+    from ihala_local.replay import rebuild as rebuild_model
+    from ihala_local.replay import replay as replay_events
+    from ihala_local.test_clock import parse_instant
+
+    with told_failures():
+        endpoints = State(state.resolve()).endpoints()
+        if rebuild is None:
+            begin, end = (parse_instant(each) if each else None for each in (since, until))
+            wanted = Wanted(referral, partner, consumer, begin, end, notify)
+            answer = asyncio.run(replay_events(endpoints, wanted))
+        else:
+            answer = asyncio.run(rebuild_model(endpoints, rebuild, check=check))
+        console.print_raw(json.dumps(answer) if as_json else ", ".join(f"{k} {v}" for k, v in answer.items()))
+        if check and not answer["equal"]:
+            fail("the live model is not what the history gives")
 
 
 def check_named(record_ids: list[str] | None, groups: list[str] | None) -> None:

@@ -44,6 +44,7 @@ _HEADERS = {
         "ce_causationid": {"type": "string"},
         "ce_sequence": {"type": "string", "pattern": "^[0-9]{10}$"},
         "ce_traceparent": {"type": "string", "description": "where the journey began"},
+        "ce_again": {"type": "string", "description": "why it is published once more; ids and bytes are the same"},
         "traceparent": {"type": "string", "description": "the hop's own"},
         "content-type": {"const": "application/json"},
     },

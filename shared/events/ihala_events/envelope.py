@@ -19,7 +19,10 @@ class MalformedEnvelope(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """``sequence``: the aggregate's counter, on case and referral events. ``correlation_id``: the case."""
+    """``sequence``: the aggregate's counter, on case and referral events. ``correlation_id``: the case.
+
+    ``again``: why an event is published once more: ``replay``, ``rebuild`` or ``unanswered``.
+    """
 
     id: str
     source: str
@@ -32,6 +35,7 @@ class Envelope:
     sequence: int | None = None
     journey: str | None = None
     traceparent: str | None = None
+    again: str | None = None
 
     def headers(self) -> Headers:
         texts = [
@@ -46,6 +50,7 @@ class Envelope:
             ("ce_causationid", self.causation_id),
             ("ce_sequence", None if self.sequence is None else f"{self.sequence:010d}"),
             ("ce_traceparent", self.journey),
+            ("ce_again", self.again),
             ("traceparent", self.traceparent),
             ("content-type", "application/json"),
         ]
@@ -69,6 +74,7 @@ class Envelope:
             sequence=_sequence(texts.get("ce_sequence")),
             journey=texts.get("ce_traceparent"),
             traceparent=texts.get("traceparent"),
+            again=texts.get("ce_again"),
         )
 
 

@@ -19,7 +19,7 @@ from fastapi import Depends, Request
 from ihala_events.access import CredentialChanged, Role
 from ihala_events.catalogue import CREDENTIAL_CHANGED
 
-from ihala_runtime.consumer import Consumer
+from ihala_runtime.consumer import Consumer, ReadModel
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
 from ihala_runtime.postgres import Database, Work
@@ -125,6 +125,7 @@ def credential_consumer(service: str) -> Consumer[Work]:
         open_scope=_transaction_alone,
         handlers={CREDENTIAL_CHANGED.type: changed},
         traced=False,
+        read_model=ReadModel("credential", not_compared=("changed_at",)),
     )
 
 

@@ -26,6 +26,7 @@ from ihala_runtime.retry_schedule import BackOff
 
 S = TypeVar("S")
 
+FOR_REBUILD = "rebuild"  # published again for the reader of a rebuild alone
 FLOOD_RECORDS = 50  # so many failures and no success: the fault is not the records'
 FLOOD_SHARE = 0.5  # of a batch
 STUCK_SECONDS = 60.0
@@ -42,6 +43,18 @@ def _nothing_ignored(_event_type: str) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class ReadModel:
+    """``not_compared``: columns that tell when a row was written, not what it says.
+
+    learn: instead of the consumer's handlers, where those do more than to write the table.
+    """
+
+    table: str
+    not_compared: tuple[str, ...] = ()
+    learn: Mapping[str, Callable[[Any, Received], Awaitable[None]]] | None = None
+
+
 @dataclass(frozen=True)
 class Consumer(Generic[S]):
     """What a service says about a group.
@@ -51,7 +64,7 @@ class Consumer(Generic[S]):
     another consumer's business ("" asks for records that are no event at all); any other unknown type is dead at
     once.  inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).  traced: False for
     a read model, whose updates say nothing of the journey.  gather_seconds: wait so long for more, where nobody
-    waits for the result.
+    waits for the result.  read_model: the table that holds nothing but what this topic told, if there is one.
     """
 
     name: str
@@ -64,6 +77,7 @@ class Consumer(Generic[S]):
     max_records: int = 500
     traced: bool = True
     gather_seconds: float = 0.0
+    read_model: ReadModel | None = None
 
 
 class Stopping(Exception):
@@ -283,7 +297,7 @@ class ConsumerRunner:
                 if not self.consumer.ignore(""):
                     poison.append((record, malformed))
                 continue
-            if self.consumer.ignore(received.type):
+            if received.envelope.again == FOR_REBUILD or self.consumer.ignore(received.type):
                 continue
             error = self._unreadable(received, read_payload=read_payloads)
             if error is None:

@@ -17,6 +17,9 @@ from pydantic import BaseModel
 from ihala_runtime import telemetry
 from ihala_runtime.identifiers import uuid7
 
+BLANKED = "convert_to(jsonb_build_object('case_id', aggregate_id)::text, 'UTF8')"
+"""SQL: what is left of the payload of a case's event when its person was erased. It is not published again."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:

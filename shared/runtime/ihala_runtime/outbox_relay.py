@@ -70,6 +70,7 @@ class OutboxRow:
     headers: dict[str, str]
     payload: bytes
     created_at: datetime
+    again: str | None
 
     @property
     def order_key(self) -> RowKey:
@@ -207,6 +208,8 @@ class OutboxRelay:
             raise _too_large()
         await _known_topic(producer, row.topic)
         headers = [(name, value.encode()) for name, value in row.headers.items() if name != "traceparent"]
+        if row.again is not None:
+            headers.append(("ce_again", row.again.encode()))
         made_in = row.headers.get("traceparent")
         if made_in is None:
             return await producer.send(row.topic, row.payload, row.key.encode(), headers=headers)
@@ -267,23 +270,24 @@ class OutboxRelay:
 _SET_ASIDE = f"""
 WITH refused AS (SELECT * FROM unnest($1::bigint[], $2::text[]) AS refused (id, why)),
 gone AS (DELETE FROM outbox USING refused WHERE outbox.id = refused.id
-    RETURNING outbox.id, outbox.event_id, refused.why)
-INSERT INTO outbox_refused (id, event_id, topic, key, error_class, retry_at)
-SELECT gone.id, event.event_id, event.topic, event.key, gone.why, now() + interval '{REFUSED_RETRY_SECONDS} s'
+    RETURNING outbox.id, outbox.event_id, outbox.again, refused.why)
+INSERT INTO outbox_refused (id, event_id, again, topic, key, error_class, retry_at)
+SELECT gone.id, event.event_id, gone.again, event.topic, event.key, gone.why,
+    now() + interval '{REFUSED_RETRY_SECONDS} s'
 FROM gone JOIN event USING (event_id)
 """
 
 _READMIT = """
 WITH due AS (SELECT topic, key FROM outbox_refused GROUP BY topic, key HAVING min(retry_at) <= now()),
 back AS (DELETE FROM outbox_refused USING due
-    WHERE outbox_refused.topic = due.topic AND outbox_refused.key = due.key RETURNING id, event_id)
-INSERT INTO outbox (id, event_id) OVERRIDING SYSTEM VALUE SELECT id, event_id FROM back ORDER BY id
+    WHERE outbox_refused.topic = due.topic AND outbox_refused.key = due.key RETURNING id, event_id, again)
+INSERT INTO outbox (id, event_id, again) OVERRIDING SYSTEM VALUE SELECT id, event_id, again FROM back ORDER BY id
 """
 
 
 async def _oldest(connection: asyncpg.Connection) -> list[OutboxRow]:
     rows = await connection.fetch(
-        "SELECT outbox.id, event_id, topic, key, headers, payload, created_at"
+        "SELECT outbox.id, event_id, topic, key, headers, payload, created_at, again"
         " FROM outbox JOIN event USING (event_id) ORDER BY outbox.id LIMIT $1",
         PASS_ROWS,
     )

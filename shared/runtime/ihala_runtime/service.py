@@ -29,6 +29,8 @@ from ihala_runtime.health import Health
 from ihala_runtime.http import Limits, Observed, add_common_routes
 from ihala_runtime.http_parked import SetAside
 from ihala_runtime.http_parked import router as parked_router
+from ihala_runtime.http_replay import History
+from ihala_runtime.http_replay import router as replay_router
 from ihala_runtime.kafka import Consumers
 from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
@@ -111,10 +113,11 @@ def build_app(parts: Parts) -> FastAPI:
     )
     app.state.credentials = credentials
     app.state.consumers = consumers
+    app.state.history = History(parts.database, parts.settings.kafka_bootstrap, tuple(wanted))
     app.state.set_aside = SetAside(parts.name, parts.database)
     for name, value in parts.state.items():
         setattr(app.state, name, value)
-    for router in (*parts.routers, parked_router):
+    for router in (*parts.routers, parked_router, replay_router):
         app.include_router(router)
     add_common_routes(app, Health(parts.database, consumers.subscriptions), partial(asyncapi_document, parts.name))
     app.add_middleware(Limits)

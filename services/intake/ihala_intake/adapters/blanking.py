@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 from ihala_events.catalogue import CASE_ERASED, SUBJECT_ERASED
+from ihala_runtime.outbox import BLANKED
 
 from ihala_intake.adapters import duplicates
 
@@ -24,11 +25,11 @@ WHERE case_file.case_id = $1 AND answer->>'case_id' = $1::text
         AND case_file.created_at + interval '1 minute'
 """
 
-_BLANK_EVENTS = """
-UPDATE event SET payload = convert_to(jsonb_build_object('case_id', aggregate_id)::text, 'UTF8')
+_BLANK_EVENTS = f"""
+UPDATE event SET payload = {BLANKED}
 WHERE aggregate_id = ANY($1) AND NOT type = ANY($2)
     AND NOT EXISTS (SELECT FROM outbox WHERE outbox.event_id = event.event_id)
-    AND payload <> convert_to(jsonb_build_object('case_id', aggregate_id)::text, 'UTF8')
+    AND payload <> {BLANKED}
 """
 
 

@@ -7,7 +7,7 @@ from ihala_events import catalogue
 from ihala_events.catalogue import EVENT_TYPES, EventType
 from ihala_events.referral import ReferralEvent
 from ihala_events.topics import REFERRAL_LIFECYCLE
-from ihala_runtime.consumer import Consumer
+from ihala_runtime.consumer import Consumer, ReadModel
 from ihala_runtime.postgres import Work
 from ihala_runtime.received import Received
 
@@ -47,6 +47,7 @@ def lifecycle_consumer() -> Consumer[list[News]]:
         handlers={kind.type: _learn for kind in lifecycle},
         traced=False,
         gather_seconds=0.05,
+        read_model=ReadModel("addressee"),
     )
 
 

@@ -16,7 +16,17 @@ from ihala_notification.domain.delivery import Channel, DeliveryState, Unsent
 async def store_partner(work: Work, record: PartnerRecord, changed_at: datetime, lanes: Lanes) -> None:
     """The whole record each time; an older one changes nothing."""
     was_stopped = await work.conn.fetchval("SELECT stopped FROM partner WHERE partner_id = $1", record.partner_id)
-    stored = await work.conn.fetchval(
+    stored = await store_row(work, record, changed_at)
+    if stored is not None and stored != bool(was_stopped):
+        await work.conn.execute(_SHOW_TO_EVERY_COPY, record.partner_id)
+        work.after_commit.append(lanes.wake)
+        if stored:
+            await _suppress_what_waits(work, record.partner_id, lanes)
+
+
+async def store_row(work: Work, record: PartnerRecord, changed_at: datetime) -> bool | None:
+    """Whether it is stopped; None where a newer record is there. Nothing but the row: a rebuild uses it too."""
+    stopped: bool | None = await work.conn.fetchval(
         _STORE,
         record.partner_id,
         [channel.value for channel in record.channels],
@@ -24,11 +34,7 @@ async def store_partner(work: Work, record: PartnerRecord, changed_at: datetime,
         changed_at,
         record.stopped is not None,
     )
-    if stored is not None and stored != bool(was_stopped):
-        await work.conn.execute(_SHOW_TO_EVERY_COPY, record.partner_id)
-        work.after_commit.append(lanes.wake)
-        if stored:
-            await _suppress_what_waits(work, record.partner_id, lanes)
+    return stopped
 
 
 async def _suppress_what_waits(work: Work, partner_id: str, lanes: Lanes) -> None:

@@ -13,13 +13,13 @@ from ihala_events.directory import PartnerRecord
 from ihala_events.referral import ReferralEvent
 from ihala_events.topics import REFERRAL_LIFECYCLE
 from ihala_runtime import telemetry
-from ihala_runtime.consumer import Consumer
+from ihala_runtime.consumer import Consumer, ReadModel
 from ihala_runtime.failures import InvalidMessage
 from ihala_runtime.postgres import Work
 from ihala_runtime.received import Received
 
 from ihala_notification.adapters.outgoing import Lanes, PostgresOutgoing, outgoing
-from ihala_notification.adapters.partners import store_partner
+from ihala_notification.adapters.partners import store_partner, store_row
 from ihala_notification.domain.message import ATTEMPT_ENDING_TYPES, TOLD_TYPES
 from ihala_notification.handlers.tell_agency import ReferralNews, TellAgency
 
@@ -92,11 +92,15 @@ def partner_consumer(lanes: Lanes) -> Consumer[Work]:
     async def changed(work: Work, received: Received) -> None:
         await store_partner(work, received.payload(PartnerRecord), received.envelope.time, lanes)
 
+    async def learn_again(work: Work, received: Received) -> None:
+        await store_row(work, received.payload(PartnerRecord), received.envelope.time)
+
     return Consumer(
         name="notification.partners",
         topics=(PARTNER_CHANGED.topic.name,),
         open_scope=_transaction_alone,
         handlers={PARTNER_CHANGED.type: changed},
+        read_model=ReadModel("partner", learn={PARTNER_CHANGED.type: learn_again}),
     )
 
 

@@ -1,0 +1,163 @@
+"""What operators do to a running system: look after what failed, replay, rebuild, restore; nothing acts twice."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from support.databases import all_handled, asked, effects
+from support.intakes import a_person
+from support.people import People, intake_of, people_of
+from support.runtime import raw_producer
+from support.system import System
+from support.waiting import wait_until
+
+READ_MODELS = (
+    "intake.addressees",
+    "intake.credentials",
+    "referral.credentials",
+    "notification.credentials",
+    "notification.partners",
+)
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system that these tests may break."""
+    own = System(tmp_path_factory.mktemp("operating"))
+    try:
+        own.up()
+        yield own
+    finally:
+        own.end()
+
+
+@pytest_asyncio.fixture
+async def people(system: System) -> AsyncIterator[People]:
+    async with people_of(system) as found:
+        yield found
+
+
+async def a_told_referral(people: People) -> dict[str, Any]:
+    """A referral whose agency received its webhook and took the case."""
+    case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
+    (referral,) = await people.routed(case["case_ref"], within_seconds=60)
+    await people.told(referral["referral_id"], within_seconds=60)
+    status, _ = await people.move(referral["partner_id"], referral["referral_id"], "accept")
+    assert status == 200
+    return referral
+
+
+async def settled(system: System) -> None:
+    await wait_until(lambda: all_handled(system), 90, "everything is published and handled")
+
+
+async def test_a_replay_of_everything_has_no_second_effect_and_tells_nobody(system: System, people: People) -> None:
+    referrals = [await a_told_referral(people) for _ in range(3)]
+    await settled(system)
+    before = await effects(system)
+
+    replayed = json.loads(system.ihala("replay", "--from", "2020-01-01T00:00:00Z", "--json"))
+    await settled(system)
+
+    assert replayed["referral"] >= 3 * 4  # proposed, sent, acknowledged, accepted
+    assert replayed["intake"] >= 3
+    assert replayed["notification"] >= 3
+    assert await effects(system) == before
+    for referral in referrals:
+        assert len(await people.webhooks(referral["referral_id"])) == 1
+    log, *_ = await asked(system, "referral", "SELECT actor FROM operator_log WHERE action = 'replay'")
+    assert log["actor"].startswith("operator:")
+
+
+@pytest.mark.parametrize("choice", ["referral", "partner", "consumer"])
+async def test_one_referral_one_agency_or_one_consumer_is_replayed(
+    system: System, people: People, choice: str
+) -> None:
+    referral = await a_told_referral(people)
+    await settled(system)
+    before = await effects(system)
+    value = {
+        "referral": referral["referral_id"],
+        "partner": referral["partner_id"],
+        "consumer": "notification.dispatch",
+    }[choice]
+
+    replayed = json.loads(system.ihala("replay", f"--{choice}", value, "--json"))
+    await settled(system)
+
+    assert replayed["referral"] >= 4
+    assert (replayed["intake"] > 0) == (choice != "consumer")  # the dispatch reads no event of intake
+    assert await effects(system) == before
+
+
+async def test_an_agency_is_told_again_under_the_same_id_when_asked(system: System, people: People) -> None:
+    referral = await a_told_referral(people)
+    (first,) = await people.webhooks(referral["referral_id"])
+
+    replayed = json.loads(system.ihala("replay", "--referral", referral["referral_id"], "--notify", "--json"))
+
+    # accepting did not end the attempt, so its `sent` may be told again
+    async def told_twice() -> bool:
+        return len(await people.webhooks(referral["referral_id"])) == 2
+
+    assert replayed["notified"] == 1
+    await wait_until(told_twice, 60)
+    assert {each["webhook_id"] for each in await people.webhooks(referral["referral_id"])} == {first["webhook_id"]}
+
+
+def test_what_cannot_be_replayed_is_said(system: System) -> None:
+    for words in (["--consumer", "referral.parties"], ["--consumer", "referral.nobody"], ["--rebuild", "intake.x"], []):
+        done = system.run("replay", *words)
+
+        assert done.returncode == 1
+        assert "✗" in done.stderr
+
+
+async def test_every_read_model_is_what_its_history_gives(system: System, people: People) -> None:
+    await a_told_referral(people)
+    await settled(system)
+
+    for model in READ_MODELS:
+        compared = json.loads(system.ihala("replay", "--rebuild", model, "--check", "--json"))
+        assert compared == {"rows": compared["rows"], "missing": 0, "unexplained": 0, "replaced": False, "equal": True}
+        assert compared["rows"] > 0
+
+
+async def test_a_read_model_that_was_damaged_is_found_and_made_anew(system: System, people: People) -> None:
+    referral = await a_told_referral(people)
+    await settled(system)
+    referral_id = UUID(referral["referral_id"])
+    await asked(system, "intake", "UPDATE addressee SET partner_id = NULL WHERE referral_id = $1", referral_id)
+
+    found = system.run("replay", "--rebuild", "intake.addressees", "--check", "--json")
+    system.ihala("replay", "--rebuild", "intake.addressees")
+
+    assert found.returncode == 1
+    assert json.loads(found.stdout)["missing"] == 1
+    (row,) = await asked(system, "intake", "SELECT partner_id FROM addressee WHERE referral_id = $1", referral_id)
+    assert row["partner_id"] == referral["partner_id"]
+    again = json.loads(system.ihala("replay", "--rebuild", "intake.addressees", "--check", "--json"))
+    assert again["equal"] is True
+
+
+async def test_what_failed_is_listed_shown_and_given_up(system: System, people: People) -> None:
+    async with raw_producer(people.endpoints["kafka"]) as producer:
+        await producer.send_and_wait("intake.case.v1", b"no event at all", b"operating")
+
+    async def listed() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(system.ihala("parked", "list", "--only", "dead", "--json"))
+        return found
+
+    (record,) = await wait_until(listed, 60)
+    (group,) = json.loads(system.ihala("parked", "list", "--groups", "--json"))
+    shown = json.loads(system.ihala("parked", "show", record["record_id"], "--payload"))
+    system.ihala("parked", "discard", "--group", group["group"], "--reason", "no event of ours")
+
+    assert record["record_id"].startswith("referral:")
+    assert group["group"] == "referral.router/malformed-envelope"
+    assert shown["payload"] == "no event at all"
+    assert json.loads(system.ihala("parked", "list", "--json")) == []
+    assert system.run("parked", "retry", record["record_id"]).returncode == 1

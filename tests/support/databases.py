@@ -1,0 +1,62 @@
+"""The databases of a running system, as a test looks into them: rows by id, never through a service."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import asyncpg
+from support.system import System
+
+# What an effect is, in each database: where a second one would show.
+EFFECTS = {
+    "intake": {"case_file": "case_id", "consent": "consent_id", "event": "event_id", "addressee": "referral_id"},
+    "referral": {
+        "referral": "referral_id",
+        "attempt": "referral_id::text || attempt_no",
+        "event": "event_id",
+        "case_profile": "case_id",
+    },
+    "notification": {
+        "delivery": "delivery_id::text || channel || tries",
+        "event": "event_id",
+        "attempt": "id",
+        "partner": "partner_id",
+    },
+}
+
+
+def dsn_of(system: System, database: str) -> str:
+    secrets: dict[str, Any] = json.loads((system.folder / "secrets.json").read_text())
+    ports: dict[str, int] = json.loads((system.folder / "ports.json").read_text())
+    password = quote(secrets["postgres_roles"][database], safe="")
+    return f"postgresql://{database}:{password}@127.0.0.1:{ports['postgres']}/{database}"
+
+
+async def asked(system: System, database: str, query: str, *values: Any) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn_of(system, database))
+    try:
+        return await connection.fetch(query, *values)
+    finally:
+        await connection.close()
+
+
+async def effects(system: System) -> Mapping[str, list[str]]:
+    """Every effect by its id, each as often as it is there."""
+    found = {}
+    for database, tables in EFFECTS.items():
+        for table, identity in tables.items():
+            rows = await asked(system, database, f"SELECT ({identity})::text AS id FROM {table} ORDER BY 1")  # noqa: S608
+            found[f"{database}.{table}"] = [row["id"] for row in rows]
+    return found
+
+
+async def all_handled(system: System) -> bool:
+    """Nothing waits: no event unpublished, no record unread."""
+    for database in EFFECTS:
+        with suppress(asyncpg.PostgresConnectionError, OSError):
+            (row,) = await asked(system, database, "SELECT count(*) AS waiting FROM outbox")
+            if row["waiting"]:
+                return False
+    return not any(system.status()["lag"].values())
