@@ -429,10 +429,26 @@ def test_a_suspected_duplicate_is_escalated_after_four_hours_and_sent_when_relea
     referral, happened = a_referral(a_case("EDU-ADL", duplicate_suspected=True), "EDU-ADL")
 
     assert names(happened) == ["proposed"]
-    assert _timers(referral)[Clock.HOLD] == at("2026-11-16 14:15")
+    assert referral.ack_due == _timers(referral)[Clock.HOLD] == at("2026-11-16 14:15")
+    assert Clock.ACK_DUE not in _timers(referral)
     assert names(referral.time_passed(Clock.HOLD, a_scene("2026-11-16 14:15"))) == ["escalated"]
+    assert _timers(referral).keys() == {Clock.CONTACT_DUE}
     assert names(referral.release(a_scene("2026-11-16 15:00"))) == ["sent"]
     assert referral.ack_due == at("2026-11-20 16:30")  # counts from its own sending; Wed 18 is a holiday
+
+
+def test_a_released_case_that_a_human_must_confirm_has_the_time_of_its_need_again() -> None:
+    referral, _ = a_referral(a_case("HEA-INF", duplicate_suspected=True), "HEA-INF")
+    assert referral.hold_reason == "duplicate"
+
+    referral.release(a_scene("2026-11-16 12:00"))
+
+    # U2: eight working hours from noon, 4 h 30 on Monday, 3 h 30 on Tuesday
+    assert (referral.hold_reason, referral.urgency, referral.ack_due) == (
+        "confirmation",
+        Urgency.U2,
+        at("2026-11-17 12:00"),
+    )
 
 
 def test_an_offered_place_that_nobody_takes_lapses() -> None:

@@ -22,6 +22,7 @@ from ihala_events import catalogue
 from ihala_events.vocabulary import HoldReason, ReferralState
 
 from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
+from ihala_referral.domain.deadlines import DUPLICATE_HOLD
 from ihala_referral.domain.explanation import explained_bypassed, explained_chain
 from ihala_referral.domain.referral.agency_changes import AgencyChanges
 from ihala_referral.domain.referral.agency_moves import AgencyMoves
@@ -60,7 +61,7 @@ class Referral(AgencyMoves, StaffMoves, AgencyChanges, CaseChanges, ClockAnswers
             flags=tuple(routed.flags),
             explanation=_explanation(routed),
             received_at=received_at,
-            ack_due=routed.ack_due,
+            ack_due=_ack_due(routed, received_at),
             contact_due=routed.contact_due,
             hard_deadline=routed.hard_deadline,
         )
@@ -79,6 +80,12 @@ class Referral(AgencyMoves, StaffMoves, AgencyChanges, CaseChanges, ClockAnswers
             self.state = routed.state
             happened.append(self._event(catalogue.OUT_OF_AREA, scene.now))
         return happened + self._send(routed.choice.chosen, SYSTEM, scene, waitlisted=routed.choice.waitlisted)
+
+
+def _ack_due(routed: Routed, received_at: datetime) -> datetime:
+    """A human decides on a suspected duplicate within its own time, if the row's is not shorter."""
+    held = routed.hold_reason is HoldReason.DUPLICATE
+    return min(routed.ack_due, received_at + DUPLICATE_HOLD) if held else routed.ack_due
 
 
 def _explanation(routed: Routed) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class CaseChanges(Asking):
         check(Move.RELEASE, self.state)
         if self.requires_confirmation:
             self.hold_reason = HoldReason.CONFIRMATION
+            self.due_from, self.ack_due = self._counts_from(scene.now), self._due(scene)
             return [self._event(catalogue.PROPOSED, scene.now)]
         return self._ask_next(SYSTEM, scene)
 

@@ -12,7 +12,6 @@ from ihala_events.vocabulary import AttemptState, HoldReason, ReferralState
 from ihala_referral.domain.attempt import Alert, Attempt, Clock, Happenings, Scene
 from ihala_referral.domain.calendar import Calendar
 from ihala_referral.domain.deadlines import (
-    DUPLICATE_HOLD,
     attempt_ack_due,
     deadlines_of,
     offer_lapses_at,
@@ -50,12 +49,10 @@ class ClockAnswers(Handovers):
         return due
 
     def _hold_timers(self) -> dict[Clock, datetime]:
-        due: dict[Clock, datetime] = {}
-        if Alert.ACK_DUE not in self.alerts:
-            due[Clock.ACK_DUE] = self.ack_due
-        if self.hold_reason is HoldReason.DUPLICATE and Alert.DUPLICATE_UNDECIDED not in self.alerts:
-            due[Clock.HOLD] = self.received_at + DUPLICATE_HOLD
-        return due
+        """A human must have acted by `ack_due`, and is reminded of it once."""
+        held = self.hold_reason is HoldReason.DUPLICATE
+        clock, alert = (Clock.HOLD, Alert.DUPLICATE_UNDECIDED) if held else (Clock.ACK_DUE, Alert.ACK_DUE)
+        return {} if alert in self.alerts else {clock: self.ack_due}
 
     def time_passed(self, clock: Clock, scene: Scene) -> Happenings:
         """Answer a timer: it is a question, so a state that moved on gives nothing."""
