@@ -8,12 +8,18 @@ from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, Task
 
 from ihala_referral.adapters.erasures import Erasures
-from ihala_referral.adapters.first_start import admit_first_admin, remember_rules
+from ihala_referral.adapters.first_start import admit_first_admin, remember_calendar, remember_rules
 from ihala_referral.adapters.idempotency import forget_answers
 from ihala_referral.adapters.indicator_rows import PostgresReports
 from ihala_referral.adapters.party_topics import PartyTopics
 from ihala_referral.adapters.retention import Retention
-from ihala_referral.adapters.shipped_data import ShippedRules, load_calendar, load_rules, load_sentences
+from ihala_referral.adapters.shipped_data import (
+    ShippedRules,
+    calendar_sha256,
+    load_calendar,
+    load_rules,
+    load_sentences,
+)
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.entrypoints import (
     http_agreements,
@@ -74,7 +80,11 @@ def bootstrap(settings: ReferralSettings) -> Parts:
         routers=[module.router for module in DOORS],
         consumers=[case_consumer(environment), party_consumer(environment), receipt_consumer()],
         tasks=[_clockwork(settings, database, environment).run, Reconciler(database).run, topics.run, ledger.follow],
-        prepare=[_first_admin(settings, database), _keep_rules(database, environment, shipped)],
+        prepare=[
+            _first_admin(settings, database),
+            _keep_calendar(database),
+            _keep_rules(database, environment, shipped),
+        ],
         hourly=[_forget_answers(database), _publish_then_delete(doors, retention)],
         state={"doors": doors},
     )
@@ -90,6 +100,13 @@ def _first_admin(settings: ReferralSettings, database: Database) -> Task:
         await admit_first_admin(database, settings.first_admin_file, settings.clock())
 
     return admit
+
+
+def _keep_calendar(database: Database) -> Task:
+    async def keep() -> None:
+        await remember_calendar(database, calendar_sha256())
+
+    return keep
 
 
 def _keep_rules(database: Database, environment: Environment, shipped: Sequence[ShippedRules]) -> Task:

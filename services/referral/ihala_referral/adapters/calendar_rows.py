@@ -1,4 +1,4 @@
-"""Days of the calendar that an operator corrected."""
+"""The version of the calendar: raised when an operator corrects a day and when a release brings other data."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -42,6 +42,16 @@ async def drop_correction(connection: asyncpg.Connection, day: date) -> bool:
 
 async def _changed(connection: asyncpg.Connection) -> None:
     await connection.execute("UPDATE calendar_version SET version = version + 1")
+
+
+async def remember_shipped(connection: asyncpg.Connection, sha256: str) -> bool:
+    """Whether the release brought another calendar or other zone data than the one that started before it."""
+    changed = await connection.fetchval(
+        "UPDATE calendar_version SET version = version + 1, shipped_sha256 = $1"
+        " WHERE shipped_sha256 IS DISTINCT FROM $1 RETURNING true",
+        sha256,
+    )
+    return bool(changed)
 
 
 async def counted_by_an_older_calendar(connection: asyncpg.Connection) -> Sequence[UUID]:

@@ -1,4 +1,4 @@
-"""What a start makes sure of: the first admin's key, and a copy of each rule set that came with it."""
+"""What a start makes sure of: the first admin's key, which calendar counts, and a copy of every shipped rule set."""
 
 import asyncio
 import json
@@ -7,12 +7,16 @@ from pathlib import Path
 
 from ihala_events.access import CredentialChanged, Role
 from ihala_runtime.clock import Clock
+from ihala_runtime.logs import logger
 from ihala_runtime.postgres import Database
 
+from ihala_referral.adapters.calendar_rows import remember_shipped
 from ihala_referral.adapters.credential_rows import announce, find_credential
 from ihala_referral.adapters.rule_rows import keep_rules
 from ihala_referral.adapters.shipped_data import ShippedRules
 from ihala_referral.domain.errors import RuleSetError
+
+_log = logger(__name__)
 
 
 async def admit_first_admin(database: Database, file: Path | None, clock: Clock) -> None:
@@ -31,6 +35,13 @@ async def admit_first_admin(database: Database, file: Path | None, clock: Clock)
         await work.conn.execute("LOCK TABLE credential IN SHARE ROW EXCLUSIVE MODE")  # copies start together
         if await find_credential(work.conn, record.credential_id) is None:
             await announce(work, record, record.created_at)
+
+
+async def remember_calendar(database: Database, sha256: str) -> None:
+    """Deadlines that count working time follow the calendar of this release from its first start on."""
+    async with database.connection() as connection:
+        if await remember_shipped(connection, sha256):
+            _log.info("calendar of this release", action="count-again")
 
 
 async def remember_rules(database: Database, shipped: Sequence[ShippedRules]) -> None:

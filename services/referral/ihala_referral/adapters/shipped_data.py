@@ -4,11 +4,13 @@ Zone data come from the `tzdata` package alone: the system's tables may predate 
 `zoneinfo` would prefer them.
 """
 
+import hashlib
 import json
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from io import BytesIO
 from zoneinfo import ZoneInfo
 
 from ihala_events.directory import PartnerRecord
@@ -22,19 +24,31 @@ DATA = files("ihala_referral") / "data"
 
 def fresh_zone(key: str) -> ZoneInfo:
     """The zone from the packaged tables, whatever the system's search path says."""
-    area, _, city = key.partition("/")
-    with (files("tzdata") / "zoneinfo" / area / city).open("rb") as table:
-        return ZoneInfo.from_file(table, key=key)
+    return ZoneInfo.from_file(BytesIO(_zone_table(key)), key=key)
+
+
+def _zone_table(key: str) -> bytes:
+    return (files("tzdata") / "zoneinfo").joinpath(*key.split("/")).read_bytes()
 
 
 def load_calendar() -> Calendar:
     """The territory's calendar.  Raises CalendarError when the zone data are stale: deadlines would be an hour off."""
-    data = parse_calendar(_only_file("calendar").read_text(encoding="utf-8"))
+    data = parse_calendar(_calendar_text())
     zone = fresh_zone(data.zone_key)
     stale = stale_zone_readings(zone)
     if stale:
         raise CalendarError(f"the zone data are stale: {'; '.join(stale)}")
     return Calendar(data, zone)
+
+
+def calendar_sha256() -> str:
+    """Of everything that came with this release and says which instants are open: calendar and zone data."""
+    text = _calendar_text()
+    return hashlib.sha256(text.encode() + _zone_table(parse_calendar(text).zone_key)).hexdigest()
+
+
+def _calendar_text() -> str:
+    return _only_file("calendar").read_text(encoding="utf-8")
 
 
 def rule_texts() -> dict[str, str]:
