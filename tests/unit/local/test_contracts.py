@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ihala_events.catalogue import COPIED_TO_AGENCY, EVENT_TYPES
-from ihala_local.contracts import event_catalogue, export
+from ihala_local.contracts import event_catalogue, export, referral_states
 
 ROOT = Path(__file__).parents[3]
 
@@ -13,6 +13,12 @@ ROOT = Path(__file__).parents[3]
 def test_the_committed_event_catalogue_is_what_the_code_says() -> None:
     assert (ROOT / "docs" / "event-catalogue.md").read_text(encoding="utf-8") == event_catalogue(), (
         "run: ./ihala contracts export DIR, and copy event-catalogue.md to docs/"
+    )
+
+
+def test_the_committed_states_of_a_referral_are_what_the_table_says() -> None:
+    assert (ROOT / "docs" / "referral-states.md").read_text(encoding="utf-8") == referral_states(), (
+        "run: ./ihala contracts export DIR, and copy referral-states.md to docs/"
     )
 
 

@@ -1,11 +1,10 @@
 """The one table of moves: which state each move may start from, and where it leads.
 
-Everything that is not in it is refused.  `python -m ihala_referral.domain.transitions` prints it as a diagram.
+Everything that is not in it is refused.  `docs/referral-states.md` is made from it.
 A move that asks another agency leads to `sent` here; the choice may instead end in `waitlisted` (the agency
 is full) or `proposed` (only agencies outside the consent are left).
 """
 
-import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -116,7 +115,3 @@ def diagram() -> str:
     lines += [f"    {source} --> {target}: {', '.join(moves)}" for (source, target), moves in arrows.items()]
     lines += [f"    {state} --> [*]" for state in (CLOSED, WITHDRAWN)]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(diagram() + "\n")
