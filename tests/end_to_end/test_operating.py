@@ -73,9 +73,7 @@ async def test_a_replay_of_everything_has_no_second_effect_and_tells_nobody(syst
 
 
 @pytest.mark.parametrize("choice", ["referral", "partner", "consumer"])
-async def test_one_referral_one_agency_or_one_consumer_is_replayed(
-    system: System, people: People, choice: str
-) -> None:
+async def test_one_referral_one_agency_or_one_consumer_is_replayed(system: System, people: People, choice: str) -> None:
     referral = await a_told_referral(people)
     await settled(system)
     before = await effects(system)

@@ -47,7 +47,7 @@ async def effects(system: System) -> Mapping[str, list[str]]:
     found = {}
     for database, tables in EFFECTS.items():
         for table, identity in tables.items():
-            rows = await asked(system, database, f"SELECT ({identity})::text AS id FROM {table} ORDER BY 1")  # noqa: S608
+            rows = await asked(system, database, f"SELECT ({identity})::text AS id FROM {table} ORDER BY 1")
             found[f"{database}.{table}"] = [row["id"] for row in rows]
     return found
 
