@@ -1,11 +1,12 @@
-"""`ihala directory import|export`: the agencies as TOML, one [[partner]] for each, as the API takes them.
+"""`ihala directory import|export`: agencies as TOML, one [[partner]] for each, and pilot initiatives, one [[programme]]
+for each, as the API takes them.
 
 Rule: what `export` writes, `import` reads back to the same records.
 """
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ihala_local.api import calling
@@ -20,11 +21,16 @@ class NotADirectory(LocalFailure):
 
 def partners_in(content: str) -> list[dict[str, Any]]:
     """TOML with one [[partner]] for each agency; dates become text, as on the wire."""
+    return contents_of(content)[0]
+
+
+def contents_of(content: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The agencies and, where there are some, the programmes."""
     try:
-        records: list[dict[str, Any]] = as_json(tomllib.loads(content)["partner"])
+        tables = tomllib.loads(content)
+        return as_json(tables["partner"]), as_json(tables.get("programme", []))
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise NotADirectory(f"TOML with one [[partner]] for each agency is expected: {error}") from None
-    return records
 
 
 def as_json(value: Any) -> Any:
@@ -39,9 +45,10 @@ def as_json(value: Any) -> Any:
             return value.isoformat()
 
 
-def as_toml(partners: list[dict[str, Any]]) -> str:
+def as_toml(partners: list[dict[str, Any]], programmes: Sequence[Mapping[str, Any]] = ()) -> str:
     """What is null is left out: TOML has no null, and absent means the same."""
-    blocks = ("[[partner]]\n" + "".join(lines_of(partner)) for partner in partners)
+    tables = [("partner", each) for each in partners] + [("programme", each) for each in programmes]
+    blocks = (f"[[{name}]]\n" + "".join(lines_of(each)) for name, each in tables)
     return HEAD + "".join("\n" + block for block in blocks)
 
 
@@ -60,13 +67,20 @@ def value_of(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)  # text, numbers and booleans are written alike
 
 
-async def import_partners(endpoints: Mapping[str, Any], partners: list[dict[str, Any]]) -> None:
+async def import_directory(
+    endpoints: Mapping[str, Any], partners: list[dict[str, Any]], programmes: list[dict[str, Any]]
+) -> None:
     """Sends each record; one that is refused stops the rest and is named."""
     async with calling(endpoints, "referral", endpoints["credentials"]["operator"]) as operator:
         for partner in partners:
             await operator.put(f"/v1/partners/{partner['partner_id']}", partner)
+        for programme in programmes:
+            await operator.put(f"/v1/programmes/{programme['programme_id']}", programme)
 
 
 async def export(endpoints: Mapping[str, Any]) -> str:
+    """As it is entered: what is counted, the places left, is no part of it."""
     async with calling(endpoints, "referral", endpoints["credentials"]["operator"]) as operator:
-        return as_toml(await operator.every("/v1/partners"))
+        programmes = await operator.every("/v1/programmes")
+        entered = [{key: value for key, value in each.items() if key != "free"} for each in programmes]
+        return as_toml(await operator.every("/v1/partners"), entered)

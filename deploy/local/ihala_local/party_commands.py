@@ -106,12 +106,12 @@ def access_list(state: StateFolder = DEFAULT_FOLDER) -> None:
 @directory_app.command("import")
 def directory_import(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
     """Add or replace agencies: TOML with one partner table for each, as export prints them."""
-    from ihala_local.directory import import_partners, partners_in
+    from ihala_local.directory import contents_of, import_directory
 
     with told_failures():
-        partners = partners_in(read(file))
-        asyncio.run(import_partners(State(state.resolve()).endpoints(), partners))
-        console.note(f"{len(partners)} agencies")
+        partners, programmes = contents_of(read(file))
+        asyncio.run(import_directory(State(state.resolve()).endpoints(), partners, programmes))
+        console.note(f"{len(partners)} agencies, {len(programmes)} programmes")
 
 
 @directory_app.command("export")

@@ -109,6 +109,12 @@ PARTNER_CHANGED = EventType(
     directory.PartnerRecord,
     "An agency's record.",
 )
+PROGRAMME_CHANGED = EventType(
+    "ihala.directory.programme-changed.v1",
+    topics.DIRECTORY_PARTNER,
+    directory.ProgrammeChanged,
+    "A pilot initiative's record.",
+)
 CREDENTIAL_CHANGED = EventType(
     "ihala.access.credential-changed.v1",
     topics.ACCESS_CREDENTIAL,

@@ -11,12 +11,14 @@ from ihala_events.vocabulary import (
     COMMUNES,
     PREFECTURES,
     SECTORS,
+    AgeBand,
     Jurisdiction,
     LanguageTag,
     NeedCode,
     PartnerType,
     PartyId,
     Purpose,
+    Sex,
     needs_of,
 )
 from ihala_events.wire import Instant, Request
@@ -161,3 +163,28 @@ class PartnerRecord(Request):
             )
             self.__dict__.update(agreements=[general], agreement=None)  # frozen for everybody else
         return self
+
+
+class ProgrammeRecord(Request):
+    """A pilot initiative: an agency's offer for some needs, in some places, for a group, from when to when.
+
+    ``age_bands``, ``sexes``: empty = all. ``until`` null: open-ended. ``places``: for as long as it runs, null =
+    unlimited.
+    """
+
+    programme_id: PartyId
+    names: PartnerNames
+    partner_id: PartyId
+    need_codes: Annotated[list[NeedCode], Field(min_length=1)]
+    communes: Annotated[list[Covered], Field(min_length=1)]
+    age_bands: list[AgeBand] = []
+    sexes: list[Sex] = []
+    since: date
+    until: date | None = None
+    places: Annotated[int, Field(ge=0, le=100_000)] | None = None
+
+
+class ProgrammeChanged(ProgrammeRecord):
+    """``deleted``: it is offered no more."""
+
+    deleted: bool = False

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from ihala_local.directory import NotADirectory, as_toml, partners_in
+from ihala_local.directory import NotADirectory, as_toml, contents_of, partners_in
 from ihala_local.provision import sample_partners
 
 A_PARTNER = {
@@ -34,6 +34,15 @@ def test_the_whole_sample_comes_back_as_it_went() -> None:
 
     assert partners_in(as_toml(sample)) == sample
     assert len(sample) > 10
+
+
+def test_programmes_come_back_beside_the_agencies() -> None:
+    programme = {"programme_id": "pilot", "partner_id": "ngo-wom", "need_codes": ["EDU-VOC"], "since": "2026-11-01"}
+
+    assert contents_of(as_toml([A_PARTNER], [programme | {"places": None}])) == (
+        [without_nulls(A_PARTNER)],
+        [programme],
+    )
 
 
 def test_dates_are_sent_as_text() -> None:

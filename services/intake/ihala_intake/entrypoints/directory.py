@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from ihala_events.catalogue import PARTNER_CHANGED
+from ihala_events.catalogue import PARTNER_CHANGED, PROGRAMME_CHANGED
 from ihala_events.directory import PartnerRecord
-from ihala_runtime.consumer import Consumer
+from ihala_runtime.consumer import Consumer, ReadModel
 from ihala_runtime.postgres import Work
 from ihala_runtime.received import Received
 
@@ -20,7 +20,9 @@ def directory_consumer() -> Consumer[Work]:
         topics=(PARTNER_CHANGED.topic.name,),
         open_scope=_transaction_alone,
         handlers={PARTNER_CHANGED.type: _changed},
+        ignore=lambda event_type: event_type == PROGRAMME_CHANGED.type,
         traced=False,
+        read_model=ReadModel("partner_agreements"),
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from ihala_events.catalogue import EVENT_TYPES, PARTNER_CHANGED
+from ihala_events.catalogue import EVENT_TYPES, PARTNER_CHANGED, PROGRAMME_CHANGED
 from ihala_events.directory import PartnerRecord
 from ihala_events.referral import ReferralEvent
 from ihala_events.topics import REFERRAL_LIFECYCLE
@@ -101,6 +101,7 @@ def partner_consumer(lanes: Lanes) -> Consumer[Work]:
         open_scope=_transaction_alone,
         handlers={PARTNER_CHANGED.type: changed},
         read_model=ReadModel("partner", learn={PARTNER_CHANGED.type: learn_again}),
+        ignore=lambda event_type: event_type == PROGRAMME_CHANGED.type,
     )
 
 

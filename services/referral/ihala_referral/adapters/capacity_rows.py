@@ -1,18 +1,25 @@
-"""Free places in PostgreSQL.  A change is refused, not clipped, when another transaction took the last place."""
+"""Free places in PostgreSQL, of agencies and of pilot initiatives.
+
+A change is refused, not clipped, when another transaction took the last place."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 from ihala_runtime.failures import DependencyDown
 
 from ihala_referral.domain.capacity import PlaceBook, Published
+from ihala_referral.domain.directory import PLACES_OF_PROGRAMMES
+
+EVER = datetime.min.replace(tzinfo=UTC)  # a pilot's places are counted from its beginning
 
 
 async def read_places(connection: asyncpg.Connection) -> PlaceBook:
     rows = await connection.fetch("SELECT partner_id, need_code, free, published_at FROM capacity")
+    pilots = await connection.fetch("SELECT programme_id, free FROM programme WHERE free IS NOT NULL")
     return PlaceBook(
         {(row["partner_id"], row["need_code"]): Published(row["free"], row["published_at"]) for row in rows}
+        | {(PLACES_OF_PROGRAMMES + row["programme_id"], ""): Published(row["free"], EVER) for row in pilots}
     )
 
 
@@ -20,15 +27,18 @@ async def write_places(connection: asyncpg.Connection, places: PlaceBook) -> Non
     """Raises DependencyDown when places were taken meanwhile: the same work succeeds when it is done again."""
     changes = sorted((key, by) for key, by in places.changed.items() if by)
     for (partner_id, need_code), by in changes:
-        changed = await connection.fetchval(
-            "UPDATE capacity SET free = free + $3 WHERE partner_id = $1 AND need_code = $2 AND free + $3 >= 0"
-            " RETURNING true",
-            partner_id,
-            need_code,
-            by,
-        )
-        if not changed:
+        if not await _change(connection, partner_id, need_code, by):
             raise DependencyDown("places-moved", "another transaction took the place")
+
+
+async def _change(connection: asyncpg.Connection, counted_for: str, need_code: str, by: int) -> bool:
+    """counted_for: an agency, or a pilot initiative."""
+    programme_id = counted_for.removeprefix(PLACES_OF_PROGRAMMES)
+    if programme_id == counted_for:
+        query = "UPDATE capacity SET free = free + $2 WHERE partner_id = $1 AND free + $2 >= 0 AND need_code = $3"
+        return bool(await connection.fetchval(f"{query} RETURNING true", counted_for, by, need_code))
+    query = "UPDATE programme SET free = free + $2 WHERE programme_id = $1 AND free + $2 >= 0"
+    return bool(await connection.fetchval(f"{query} RETURNING true", programme_id, by))
 
 
 async def publish_places(

@@ -63,6 +63,7 @@ ATTEMPT_COLUMNS = {
     "reminded": "boolean",
     "deletion": "text",
     "correction": "text",
+    "programme_id": "text",
     "responsible": "boolean",
 }
 
@@ -167,6 +168,7 @@ def _attempt_row(referral: Referral, attempt: Attempt) -> tuple[Any, ...]:
         attempt.reminded,
         attempt.deletion,
         attempt.correction,
+        attempt.programme_id,
         attempt.responsible,
     )
 
@@ -225,6 +227,7 @@ def _attempt(row: asyncpg.Record) -> Attempt:
         reminded=row["reminded"],
         deletion=row["deletion"],
         correction=row["correction"],
+        programme_id=row["programme_id"],
         tried=row["tried"],
         responsible=row["responsible"],
     )

@@ -15,17 +15,18 @@ from ihala_runtime.clock import Clock
 from ihala_referral.adapters.calendar_rows import read_corrections
 from ihala_referral.adapters.capacity_rows import read_places
 from ihala_referral.adapters.directory_store import read_partners
+from ihala_referral.adapters.programme_rows import read_programmes
 from ihala_referral.adapters.rule_rows import rule_text
 from ihala_referral.domain.calendar import Calendar
 from ihala_referral.domain.capacity import PlaceBook
-from ihala_referral.domain.directory import Directory, partner_of
+from ihala_referral.domain.directory import Directory, partner_of, programme_of
 from ihala_referral.domain.routing import World
 from ihala_referral.domain.rules import RuleSet, in_force, parse_rule_set
 
 _VERSIONS = """
 SELECT (SELECT version FROM directory_version) AS directory, (SELECT version FROM calendar_version) AS calendar,
     (SELECT version FROM rule_activation ORDER BY id DESC LIMIT 1) AS rules,
-    EXISTS (SELECT FROM capacity) AS places_are_counted,
+    EXISTS (SELECT FROM capacity) OR EXISTS (SELECT FROM programme WHERE free IS NOT NULL) AS places_are_counted,
     ARRAY(SELECT case_id FROM case_profile WHERE case_id = ANY($1::uuid[])) AS known_cases
 """
 
@@ -87,5 +88,6 @@ class Environment:
     async def _directory_at(self, connection: asyncpg.Connection, version: int) -> Directory:
         if self._directory[0] != version:
             records = await read_partners(connection)
-            self._directory = (version, Directory.of(partner_of(record) for record in records))
+            programmes = map(programme_of, await read_programmes(connection))
+            self._directory = (version, Directory.of(map(partner_of, records), programmes))
         return self._directory[1]

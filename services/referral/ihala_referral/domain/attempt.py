@@ -58,6 +58,7 @@ class Scene:
 class Attempt:
     """One agency asked.  serves: the need it is asked for.  place_taken_at: when one of its published places was.
     tried: its delivery was at least tried.  sent_sequence: of the event that told it.
+    programme_id: of the pilot initiative whose place it is asked for.
     responsible: False of an agency that was asked to take the person over from another and has not done it."""
 
     attempt_no: int
@@ -76,6 +77,7 @@ class Attempt:
     correction: str | None = None
     tried: bool = False
     responsible: bool = True
+    programme_id: str | None = None
 
     @property
     def is_live(self) -> bool:
@@ -92,7 +94,7 @@ class Attempt:
 
     @property
     def link(self) -> Link:
-        return Link(self.partner_id, self.serves)
+        return Link(self.partner_id, self.serves, self.programme_id)
 
 
 @dataclass(frozen=True, slots=True)

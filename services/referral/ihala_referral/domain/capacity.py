@@ -21,7 +21,7 @@ class Published(NamedTuple):
 
 @dataclass(slots=True)
 class PlaceBook(Mapping[tuple[str, str], int]):
-    """Free places by (partner_id, need_code).  changed: those taken or given back here."""
+    """Free places by `Link.counted_as`.  changed: those taken or given back here."""
 
     published: dict[tuple[str, str], Published] = field(default_factory=dict)
     changed: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -37,19 +37,19 @@ class PlaceBook(Mapping[tuple[str, str], int]):
 
     def take(self, link: Link) -> bool:
         """One place less; False where none is counted or none is left."""
-        taken = self.get((link.partner_id, link.serves), 0) > 0
+        taken = self.get(link.counted_as, 0) > 0
         if taken:
             self._change(link, -1)
         return taken
 
     def give_back(self, link: Link, taken_at: datetime) -> None:
         """One place more, unless the agency published a new number since it was taken."""
-        known = self.published.get((link.partner_id, link.serves))
+        known = self.published.get(link.counted_as)
         if known is not None and taken_at >= known.published_at:
             self._change(link, +1)
 
     def _change(self, link: Link, by: int) -> None:
-        key = (link.partner_id, link.serves)
+        key = link.counted_as
         known = self.published[key]
         self.published[key] = known._replace(free=known.free + by)
         self.changed[key] = self.changed.get(key, 0) + by

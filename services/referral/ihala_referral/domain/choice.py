@@ -16,7 +16,7 @@ from ihala_referral.domain.directory import OTHERS_ASKED, Chain, Directory, Link
 from ihala_referral.domain.rules import ANY_NEED, Step
 
 Places = Mapping[tuple[str, str], int]
-"""Free places by (partner_id, need_code); an agency that published none is not in it."""
+"""Free places by `Link.counted_as`; an agency that published none is not in it."""
 
 
 class Why(StrEnum):
@@ -180,9 +180,11 @@ def _decide(
         return position, is_full(known[position][0], places), None
     if (Why.OUT_OF_SCOPE,) in failures and ask.permission.asks_person and not ask.redirect:
         return None, False, None
-    if (Why.FULL,) not in failures:
+    full = [index for index, failed in enumerate(failures) if failed == (Why.FULL,)]
+    if not full:
         return position, False, Gap.NO_SUCH_SERVICE
-    return (failures.index((Why.FULL,)), True, None) if ask.may_wait else (position, False, Gap.CAPACITY)
+    waiting = [index for index in full if keeps_list(known[index][0])] if ask.may_wait else []
+    return (waiting[0], True, None) if waiting else (position, False, Gap.CAPACITY)
 
 
 def failures_of(link: Link, partner: Partner, ask: Ask, places: Places) -> tuple[Why, ...]:
@@ -200,10 +202,15 @@ def failures_of(link: Link, partner: Partner, ask: Ask, places: Places) -> tuple
         failed += (Why.NO_TRANSFER_REF,)
     if not ask.permission.allows(partner):
         failed += (Why.OUT_OF_SCOPE,)
-    if is_full(link, places) and not (ask.keeps_list and ask.may_wait):
+    if is_full(link, places) and not (ask.keeps_list and ask.may_wait and keeps_list(link)):
         failed += (Why.FULL,)
     return failed
 
 
+def keeps_list(link: Link) -> bool:
+    """Nobody waits for a place of a pilot initiative: the row's agencies are there."""
+    return link.programme_id is None
+
+
 def is_full(link: Link, places: Places) -> bool:
-    return bool(places) and places.get((link.partner_id, link.serves)) == 0
+    return bool(places) and places.get(link.counted_as) == 0

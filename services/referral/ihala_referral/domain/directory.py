@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from ihala_events.directory import PartnerRecord
+from ihala_events.directory import PartnerRecord, ProgrammeRecord
 from ihala_events.vocabulary import (
     COMMUNES,
     NEAR_PREFECTURES,
@@ -18,6 +18,7 @@ from ihala_events.vocabulary import (
     Commune,
     Jurisdiction,
     PartnerType,
+    Sex,
     languages_shared,
     needs_of,
 )
@@ -93,11 +94,57 @@ def partner_of(record: PartnerRecord) -> Partner:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """A pilot initiative as routing reads it.  ages: first years of the bands; empty ages and sexes: everybody."""
+
+    programme_id: str
+    partner_id: str
+    need_codes: frozenset[str]
+    communes: frozenset[str]
+    ages: frozenset[int]
+    sexes: frozenset[Sex]
+    since: date
+    until: date
+
+    def is_for(self, age: int, sex: Sex, commune: Commune, day: date) -> bool:
+        return (
+            self.since <= day <= self.until
+            and not self.communes.isdisjoint((commune.code, commune.prefecture, EVERYWHERE))
+            and (not self.ages or age in self.ages)
+            and (not self.sexes or sex in self.sexes)
+        )
+
+
+def programme_of(record: ProgrammeRecord) -> Programme:
+    return Programme(
+        programme_id=record.programme_id,
+        partner_id=record.partner_id,
+        need_codes=frozenset(record.need_codes),
+        communes=frozenset(record.communes),
+        ages=frozenset(band.first_year for band in record.age_bands),
+        sexes=frozenset(record.sexes),
+        since=record.since,
+        until=record.until or date.max,
+    )
+
+
+PLACES_OF_PROGRAMMES = "programme:"
+
+
 class Link(NamedTuple):
-    """One place of a chain.  serves: the need this agency is asked for."""
+    """One place of a chain.  serves: the need this agency is asked for.  programme_id: whose place it would be."""
 
     partner_id: str
     serves: str
+    programme_id: str | None = None
+
+    @property
+    def counted_as(self) -> tuple[str, str]:
+        """Where its free places are counted: by agency and need, or by programme."""
+        if self.programme_id is None:
+            return self.partner_id, self.serves
+        return PLACES_OF_PROGRAMMES + self.programme_id, ""
 
 
 class PassedOver(StrEnum):
@@ -156,17 +203,29 @@ class Directory:
 
     partners: Mapping[str, Partner]
     _by_type: Mapping[PartnerType, tuple[Partner, ...]] = field(repr=False)
+    programmes: tuple[Programme, ...] = ()
     chains: "ChainMemory" = field(default_factory=lambda: ChainMemory(), repr=False)
 
     @classmethod
-    def of(cls, partners: Iterable[Partner]) -> "Directory":
+    def of(cls, partners: Iterable[Partner], programmes: Iterable[Programme] = ()) -> "Directory":
         by_id = {partner.partner_id: partner for partner in sorted(partners, key=lambda each: each.partner_id)}
         by_type = {kind: tuple(partner for partner in by_id.values() if partner.type is kind) for kind in PartnerType}
-        return cls(by_id, by_type)
+        return cls(by_id, by_type, tuple(sorted(programmes, key=lambda each: each.programme_id)))
 
     def is_stopped(self, partner_id: str) -> bool:
         partner = self.partners.get(partner_id)
         return partner is not None and partner.stopped
+
+    def offers(self, need_code: str, age: int, sex: Sex, commune: Commune, day: date) -> tuple[Link, ...]:
+        """The places of pilot initiatives that such a person may have for this need, in the order of their ids."""
+        return tuple(
+            Link(each.partner_id, need_code, each.programme_id)
+            for each in self.programmes
+            if need_code in each.need_codes
+            and each.is_for(age, sex, commune, day)
+            and each.partner_id in self.partners
+            and self.partners[each.partner_id].is_active(day)
+        )
 
     def coordination(self, day: date) -> Partner:
         """The deployer's own cell, which ends every chain."""

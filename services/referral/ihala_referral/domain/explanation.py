@@ -51,6 +51,7 @@ def explained_chain(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
             "partner_type": candidate.partner_type,
             "chosen": candidate.chosen,
             "why": candidate.why,
+            **({"programme_id": candidate.link.programme_id} if candidate.link.programme_id else {}),
         }
         for candidate in candidates
     ]

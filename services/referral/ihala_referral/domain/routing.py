@@ -268,7 +268,7 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
     mandate = _mandate(ruling, need, silent=restricted_case or _is_silent(case, consent, ruling))
     others = case.agencies_of_others.get(need.code, frozenset())
     chain = _chain(case, need, ruling, at, world)
-    links = together_first(chain.links, others)
+    links = _offers_first(case, need, ruling, at, world) + together_first(chain.links, others)
     days = (world.calendar.local_date(at), world.calendar.local_date(ack_due))
     choice = choose(links, mandate.ask(consent, ruling.urgency, days, world.directory), world.directory, world.places)
     confirmation = _requires_confirmation(need, ruling, mandate.basis(consent))
@@ -296,6 +296,13 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
         notify=mandate.notify(need.code, case.contact_channel, phone_shared=case.phone_shared),
         mandate=mandate,
     )
+
+
+def _offers_first(case: Case, need: Need, ruling: _Ruling, at: datetime, world: World) -> tuple[Link, ...]:
+    """Pilot initiatives stand before the row's chain; never where a human confirms or a take-over row decides."""
+    if not world.directory.programmes or NEEDS[need.code].confirm or ruling.take_over is not None:
+        return ()
+    return world.directory.offers(need.code, case.age, case.sex, case.commune, world.calendar.local_date(at))
 
 
 def _ruling(case: Case, consent: Consent, need: Need, world: World) -> _Ruling:

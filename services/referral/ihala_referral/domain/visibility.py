@@ -110,4 +110,5 @@ def _shown_attempt(attempt: Attempt) -> dict[str, Any]:
         "sent_at": rfc3339(attempt.sent_at),
         "ack_due": rfc3339(attempt.ack_due),
         "answered_at": rfc3339(attempt.answered_at) if attempt.answered_at else None,
+        "programme_id": attempt.programme_id,
     }

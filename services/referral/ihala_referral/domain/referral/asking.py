@@ -111,6 +111,7 @@ class Asking(ReferralRecord):
             serves=link.serves,
             sent_at=scene.now,
             ack_due=self._due(scene),
+            programme_id=link.programme_id,
         )
         self._take_place(attempt, scene)
         self.attempts.append(attempt)
