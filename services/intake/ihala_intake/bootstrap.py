@@ -16,12 +16,13 @@ from ihala_intake.adapters.erasure import Erasures
 from ihala_intake.adapters.group_commit import GroupCommit
 from ihala_intake.adapters.intake_store import IntakeStore
 from ihala_intake.adapters.keys import CaseKeys
+from ihala_intake.adapters.reachables import PostgresReachables
 from ihala_intake.adapters.retention import Retention
 from ihala_intake.adapters.sealing import Sealer
 from ihala_intake.adapters.subject_files import SubjectFiles
 from ihala_intake.adapters.vault import PostgresAudit, SealedVault
 from ihala_intake.domain.acceptance import Policy
-from ihala_intake.entrypoints import audit_door, http, protection
+from ihala_intake.entrypoints import audit_door, contact, http, protection
 from ihala_intake.entrypoints.directory import directory_consumer
 from ihala_intake.entrypoints.doors import Doors
 from ihala_intake.entrypoints.lifecycle import lifecycle_consumer
@@ -30,6 +31,7 @@ from ihala_intake.handlers.correct_case import CorrectCase
 from ihala_intake.handlers.disclose import Disclose
 from ihala_intake.handlers.erase_subject import EraseSubject
 from ihala_intake.handlers.open_file import OpenFile
+from ihala_intake.handlers.read_contact import ReadContact
 from ihala_intake.handlers.submit_intake import PrepareIntake
 from ihala_intake.settings import IntakeSettings
 
@@ -54,7 +56,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         settings=settings,
         database=database,
         migrations=HERE / "migrations",
-        routers=[http.router, protection.router, audit_door.router],
+        routers=[http.router, protection.router, contact.router, audit_door.router],
         consumers=[lifecycle_consumer(), directory_consumer(), parties_consumer(doors)],
         tasks=[ledger.follow, _anchor_audit(doors.audit_check)],
         prepare=[_open_keys(keys_database)],
@@ -84,6 +86,7 @@ def _doors(settings: IntakeSettings, database: Database, keys_database: Database
         group_commit=GroupCommit(store.store_group),
         open_file=open_file,
         disclose=Disclose(PostgresAddressing(database), open_file),
+        read_contact=ReadContact(PostgresReachables(database), open_file),
         audit_check=AuditCheck(database, keys_database),
         subject_files=SubjectFiles(database, open_file, settings.pseudonymise_after, settings.delete_after),
         correct_case=CorrectCase(SealedVault(keys, sealer), sealer.person_key),

@@ -14,12 +14,14 @@ from ihala_notification.adapters.erasures import Erasures
 from ihala_notification.adapters.results import PostgresResults
 from ihala_notification.adapters.retention import Retention
 from ihala_notification.adapters.secret_box import SecretBox, key_from
+from ihala_notification.adapters.shipped_wording import load_messages
 from ihala_notification.adapters.webhook_client import WebhookClient, WebhookTimes
 from ihala_notification.domain.message import Links
 from ihala_notification.domain.retry_schedule import STANDARD_DELAYS_SECONDS, RetrySchedule
 from ihala_notification.domain.webhook_address import AddressPolicy
 from ihala_notification.entrypoints.http_deliveries import deliveries_router
 from ihala_notification.entrypoints.http_endpoints import endpoints_router
+from ihala_notification.entrypoints.http_wording import wording_router
 from ihala_notification.entrypoints.topics import dispatch_consumer, partner_consumer
 from ihala_notification.handlers.dispatch import Dispatcher
 from ihala_notification.handlers.endpoints import RegisterEndpoint, RotateSecret, TryEndpoint
@@ -30,6 +32,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def bootstrap(settings: NotificationSettings) -> Parts:
+    """Raises WordingRefused for a text to persons that reveals something."""
     database = Database(settings.postgres_dsn, "ihala-notification")
     policy = AddressPolicy(settings.webhook_private_networks)
     schedule = RetrySchedule(settings.webhook_retry_seconds or STANDARD_DELAYS_SECONDS)
@@ -64,6 +67,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
                 TryEndpoint(client),
             ),
             deliveries_router(database, log, dispatcher),
+            wording_router(load_messages()),
         ],
         consumers=[dispatch_consumer(tell_agency, dispatcher), partner_consumer(dispatcher)],
         tasks=[dispatcher.show, dispatcher.poll, dispatcher.record, ledger.follow],

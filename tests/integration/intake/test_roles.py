@@ -21,6 +21,7 @@ ALLOWED = {
     ("POST", f"{CASE}/erasure"): {Role.PROTECTION},
     ("GET", f"{CASE}/export"): {Role.PROTECTION},
     ("GET", f"{CASE}/disclosure?referral_id={NOBODYS_REFERRAL}"): {Role.AGENCY},
+    ("GET", f"{CASE}/contact"): {Role.SERVICE},
     ("GET", "/v1/audit/verify"): {Role.PROTECTION},
 }
 PARTY = {Role.AGENCY: "essp-one", Role.INTEGRATOR: "integrator-roles"}

@@ -13,6 +13,7 @@ from ihala_intake.handlers.correct_case import CorrectCase
 from ihala_intake.handlers.disclose import Disclose
 from ihala_intake.handlers.erase_subject import EraseSubject
 from ihala_intake.handlers.open_file import OpenFile
+from ihala_intake.handlers.read_contact import ReadContact
 from ihala_intake.handlers.submit_intake import Outcome, PrepareIntake, Submission
 
 
@@ -25,6 +26,7 @@ class Doors:
     group_commit: GroupCommit[Submission, Outcome]
     open_file: OpenFile
     disclose: Disclose
+    read_contact: ReadContact
     audit_check: AuditCheck
     subject_files: SubjectFiles
     correct_case: CorrectCase
