@@ -62,14 +62,14 @@ async def test_a_correction_reaches_the_agency_and_an_erasure_ends_all_of_it(peo
     protection = people.as_role("protection", "intake")
 
     corrections = f"/v1/cases/{case['case_ref']}/corrections"
-    await people.as_role("desk", "intake").call("POST", corrections, {"phone": "0612000001"})
+    await people.as_role("desk", "intake").call("POST", corrections, {"phone": "0600000011"})
     await told(people, referral_id, "correction-requested")
     _, read, _ = await people.agency(agency, "intake").call("GET", disclosure)
     await protection.call("POST", f"/v1/cases/{case['case_ref']}/erasure")
     await told(people, referral_id, "deletion-requested")
     gone, _, _ = await people.agency(agency, "intake").call("GET", disclosure)
 
-    assert read["phone"] == "+212612000001"
+    assert read["phone"] == "+212600000011"
     assert gone == 404
     assert (await people.referral(referral_id))["state"] == "withdrawn"
     assert (await protection.call("GET", "/v1/audit/verify"))[1]["holds"] is True
