@@ -17,6 +17,7 @@ from support.waiting import wait_until
 READ_MODELS = (
     "intake.addressees",
     "intake.credentials",
+    "intake.directory",
     "referral.credentials",
     "notification.credentials",
     "notification.partners",

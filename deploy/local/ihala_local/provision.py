@@ -83,22 +83,28 @@ class Provisioning:
         self._keep()
 
     async def _load_sample(self, session: aiohttp.ClientSession) -> None:
-        partners = sample_partners()
-        await self._make_keys(self._admin(session), [partner["partner_id"] for partner in partners])
+        """An agency has a key once it is in the directory, and the operator who enters it has one before."""
+        partners, admin = sample_partners(), self._admin(session)
+        await self._make_keys(admin)
         await self._all_known()
         await self._load_directory(session, partners)
+        await self._make_agency_keys(admin, [partner["partner_id"] for partner in partners])
+        await self._all_known()
 
     def _admin(self, session: aiohttp.ClientSession) -> Api:
         return Api(session, self.system.service_url("referral"), self._must(self.kept.credentials.admin))
 
-    async def _make_keys(self, admin: Api, partner_ids: list[str]) -> None:
+    async def _make_keys(self, admin: Api) -> None:
         keys = self.kept.credentials
         desks = list(DESKS)
         keys.desk = keys.desk or await self._new_key(admin, "desk", None, desks)
         keys.operator = keys.operator or await self._new_key(admin, "operator", None, [])
         keys.protection = keys.protection or await self._new_key(admin, "protection", None, [])
         keys.integrator = keys.integrator or await self._new_key(admin, "integrator", INTEGRATOR, desks)
-        await side_by_side(self._make_agency_key(admin, each) for each in partner_ids if each not in keys.partners)
+
+    async def _make_agency_keys(self, admin: Api, partner_ids: list[str]) -> None:
+        known = self.kept.credentials.partners
+        await side_by_side(self._make_agency_key(admin, each) for each in partner_ids if each not in known)
 
     async def _make_agency_key(self, admin: Api, partner_id: str) -> None:
         self.kept.credentials.partners[partner_id] = await self._new_key(admin, "agency", partner_id, [])

@@ -403,6 +403,7 @@ async def _is_unknown(client: Client) -> bool:
         ({"role": "operator", "desk_ids": ["baom-agadir"]}, "/desk_ids"),
         ({"role": "king"}, "/role"),
         ({"role": "agency", "party_id": "Not Safe"}, "/party_id"),
+        ({"role": "agency", "party_id": "no-such-agency"}, "/party_id"),
     ],
 )
 async def test_a_key_that_does_not_fit_its_role_is_refused(

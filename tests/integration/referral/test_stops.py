@@ -68,10 +68,14 @@ async def test_its_keys_open_nothing_and_stay_revoked_when_it_is_resumed(referra
     await referral.admin.call("POST", f"/v1/partners/{AOURIR}/stop", LEAKED)
     await wait_until(lambda: _is_unknown(agency))
 
+    body = {"role": "agency", "party_id": AOURIR}
+    refused, problem, _ = await referral.admin.call("POST", "/v1/credentials", body)
+    assert (refused, problem["type"]) == (409, "urn:ihala:problem:partner-stopped")
     status, resumed, _ = await referral.admin.call("POST", f"/v1/partners/{AOURIR}/resume", {})
 
     assert (status, resumed["stopped"]) == (200, None)
     assert not await agency.knows_key()
+    assert (await referral.admin.call("POST", "/v1/credentials", body))[0] == 201
     assert (await of_aourir(referral))["partner_id"] == AOURIR
 
 

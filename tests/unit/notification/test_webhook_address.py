@@ -89,6 +89,12 @@ def test_listing_one_network_opens_no_other(address: str, port: int, scheme: str
         LOCAL.check_address(address, port, scheme=scheme)
 
 
+@pytest.mark.parametrize("url", ["http://8.8.8.8/", "http://10.0.0.1:8080/", "http://[::1]/", "http://0x7f.1/"])
+def test_http_to_an_address_outside_the_listed_networks_is_refused_when_it_is_registered(url: str) -> None:
+    with pytest.raises(AddressRefused):
+        LOCAL.check_url(url)
+
+
 @pytest.mark.parametrize(
     "address",
     ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "64:ff9b::8.8.8.8", "2002:808:808::1", "::ffff:8.8.8.8"],

@@ -45,6 +45,12 @@ async def names_of(connection: asyncpg.Connection, partner_ids: Collection[str])
     return {row["partner_id"]: row["names"] for row in rows}
 
 
+async def hold_partner(connection: asyncpg.Connection, partner_id: str) -> PartnerRecord | None:
+    """The record, which nobody changes until the transaction ends."""
+    stored = await connection.fetchval("SELECT record FROM partner WHERE partner_id = $1 FOR SHARE", partner_id)
+    return None if stored is None else record_of(stored)
+
+
 async def lock_directory(connection: asyncpg.Connection) -> None:
     """Directory changes are one at a time."""
     await connection.execute("SELECT version FROM directory_version FOR UPDATE")
