@@ -8,13 +8,16 @@ from uuid import UUID
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from ihala_events import catalogue
 from ihala_events.catalogue import CASE_SUBMITTED, PARTNER_RESPONDED, EventType
 from ihala_events.intake import RoutingProfile
+from ihala_events.notification import DeliveryEvent
 from ihala_events.topics import party_in, party_out
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Database
 from support.events import publish
 from support.referral_units import a_profile
+from support.referral_world import at
 from support.serving import Client
 from support.waiting import wait_until
 
@@ -116,3 +119,28 @@ async def refusal(referral: Running, party_id: str, request_id: str) -> dict[str
         return next((each for each in told if each.get("request_id") == request_id), None)
     finally:
         await consumer.stop()
+
+
+async def receipt_noted(referral: Running, made: dict[str, Any], *, tried: bool) -> None:
+    """The receipt that the notification service would publish; returns when it is noted."""
+    kind = catalogue.ATTEMPT_FAILED if tried else catalogue.SUPPRESSED
+    receipt = DeliveryEvent(
+        delivery_id=uuid7(),
+        event_id=uuid7(),
+        event_type=catalogue.SENT.type,
+        referral_id=made["referral_id"],
+        partner_id=made["partner_id"],
+        attempt_no=1,
+        channel="webhook",
+        attempt=1,
+        at=at("2026-11-16 10:15"),
+    )
+    await publish(referral.producer, kind, receipt, key=made["referral_id"], source="/ihala/notification")
+    async with referral.database.connection() as connection:
+        await wait_until(
+            lambda: connection.fetchval(
+                "SELECT receipt_at IS NOT NULL AND tried = $2 FROM attempt WHERE referral_id = $1",
+                made["referral_id"],
+                tried,
+            )
+        )

@@ -1,4 +1,4 @@
-"""A case comes by Kafka, agencies answer over HTTP and Kafka, time passes."""
+"""A case comes by Kafka, agencies answer over HTTP and Kafka."""
 
 import json
 from typing import Any
@@ -6,13 +6,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from ihala_events import catalogue
 from ihala_events.intake import ConsentRecorded, ConsentWithdrawn, ProfileMember, RoutingProfile, SubjectErased
-from ihala_events.notification import DeliveryEvent
 from ihala_events.topics import party_in
 from ihala_events.vocabulary import Relation
 from ihala_referral.entrypoints.clockwork import Reconciler
 from ihala_runtime.identifiers import uuid7
 from support.events import publish
-from support.referral_service import CENTRE, NOW, WOMEN, Running, answers, move, refusal, topics_of
+from support.referral_service import CENTRE, WOMEN, Running, answers, move, receipt_noted, refusal, topics_of
 from support.referral_units import a_consent, a_profile
 from support.referral_world import at
 from support.serving import Client
@@ -239,29 +238,10 @@ async def test_the_desk_sees_a_linked_case_and_an_erased_one_is_forgotten(referr
     assert [each["state"] for each in await referral.listed(mother.case_ref)] == ["sent"]
 
 
-# --- time
-
-
-async def test_silence_is_escalated_rerouted_and_the_contact_clock_goes_on(referral: Running) -> None:
-    (made,) = await referral.routed("HEA-MAT")
-    await _told(referral, made, tried=True)
-
-    referral.set_clock("2026-11-17T10:15:00+00:00")
-    try:
-        await wait_until(lambda: _at_attempt(referral, made, 2))
-    finally:
-        referral.set_clock(NOW)  # the clock only goes forward: the service stays at the later instant
-
-    seen = await referral.seen(made["referral_id"])
-    assert [each["state"] for each in seen["attempts"]] == ["silent", "offered"]
-    assert seen["contact_due"] == "2026-11-19T10:15:00Z"
-    assert (await referral.happened(made["referral_id"]))[-4:] == ["deadline-missed", "escalated", "rerouted", "sent"]
-
-
 async def test_a_sent_event_without_a_receipt_is_published_again(referral: Running) -> None:
     (made,) = await referral.routed("HEA-MAT")
     (told,) = await referral.routed("HEA-MAT")
-    await _told(referral, told, tried=False)
+    await receipt_noted(referral, told, tried=False)
     async with referral.database.connection() as connection:
         await wait_until(lambda: connection.fetchval("SELECT NOT EXISTS (SELECT FROM outbox)"))
         await connection.execute(
@@ -344,62 +324,12 @@ async def test_what_is_no_event_is_set_aside_and_the_partition_goes_on(referral:
     assert {row["state"] for row in states} == {"dead"}
 
 
-async def test_a_handover_nobody_answers_stays_with_the_agency_that_proposed_it(referral: Running) -> None:
-    (made,) = await referral.routed("HEA-MAT")
-    referral_id = made["referral_id"]
-    await move(referral.centre, referral_id, "accept")
-    await move(referral.centre, referral_id, "contacted")
-    await answers(referral, CENTRE, {"referral_id": referral_id, "response": "handover", "partner_id": WOMEN})
-
-    async def pending() -> dict[str, Any] | None:
-        handover: dict[str, Any] | None = (await referral.seen(referral_id))["handover"]
-        return handover
-
-    async def is_over() -> bool:
-        return await pending() is None
-
-    proposed = await wait_until(pending) or {}
-    referral.set_clock(proposed["ack_due"])  # the clock only goes forward: this test is the last
-    await wait_until(is_over, 20)
-
-    seen = await referral.seen(referral_id)
-    assert (seen["state"], seen["partner_id"]) == ("accepted", CENTRE)
-    assert [each["state"] for each in seen["attempts"]] == ["accepted", "silent"]
-    assert (await referral.happened(referral_id))[-3:] == ["handover-recalled", "handover-failed", "escalated"]
-    assert (await move(referral.women, referral_id, "handover-acceptance"))[0] == 409
-
-
 async def _in_state(referral: Running, made: dict[str, Any], state: str) -> bool:
     return bool((await referral.seen(made["referral_id"]))["state"] == state)
 
 
 async def _at_attempt(referral: Running, made: dict[str, Any], number: int) -> bool:
     return bool((await referral.seen(made["referral_id"]))["attempt_no"] == number)
-
-
-async def _told(referral: Running, made: dict[str, Any], *, tried: bool) -> None:
-    """The receipt that the notification service would publish; returns when it is noted."""
-    kind = catalogue.ATTEMPT_FAILED if tried else catalogue.SUPPRESSED
-    receipt = DeliveryEvent(
-        delivery_id=uuid7(),
-        event_id=uuid7(),
-        event_type=catalogue.SENT.type,
-        referral_id=made["referral_id"],
-        partner_id=made["partner_id"],
-        attempt_no=1,
-        channel="webhook",
-        attempt=1,
-        at=at("2026-11-16 10:15"),
-    )
-    await publish(referral.producer, kind, receipt, key=made["referral_id"], source="/ihala/notification")
-    async with referral.database.connection() as connection:
-        await wait_until(
-            lambda: connection.fetchval(
-                "SELECT receipt_at IS NOT NULL AND tried = $2 FROM attempt WHERE referral_id = $1",
-                made["referral_id"],
-                tried,
-            )
-        )
 
 
 async def _lifecycle_of(referral: Running, referral_id: str, count: int) -> list[Any]:
