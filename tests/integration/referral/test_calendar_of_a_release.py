@@ -10,6 +10,7 @@ from typing import Any
 import ihala_referral
 import pytest_asyncio
 from ihala_referral.adapters.first_start import remember_calendar
+from ihala_referral.adapters.shipped_data import calendar_sha256, sha256_of
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.calendar import Calendar
 from ihala_referral.entrypoints.clockwork import Clockwork
@@ -17,6 +18,7 @@ from ihala_referral.handlers.route_case import route_case
 from ihala_runtime.clock import ManualClock
 from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.postgres import Database
+from support.referral_service import Running
 from support.referral_units import PostgresStore, a_profile, enter_sample_directory
 from support.referral_world import at, calendar, rules
 
@@ -80,3 +82,14 @@ async def test_the_second_start_of_a_release_counts_nothing_again(store: Postgre
 async def test_other_data_that_move_no_deadline_tell_nothing(store: PostgresStore) -> None:
     assert await started(store, calendar(), "second release") == 2
     assert await moved(store) == []
+
+
+async def test_a_start_notes_which_calendar_and_zone_data_it_brought(referral: Running) -> None:
+    async with referral.database.connection() as connection:
+        noted = await connection.fetchval("SELECT shipped_sha256 FROM calendar_version")
+
+    assert noted == calendar_sha256()
+
+
+def test_another_line_in_the_calendar_and_another_zone_table_are_another_release() -> None:
+    assert len({sha256_of("a", b"zone"), sha256_of("b", b"zone"), sha256_of("a", b"other")}) == 3

@@ -42,9 +42,13 @@ def load_calendar() -> Calendar:
 
 
 def calendar_sha256() -> str:
-    """Of everything that came with this release and says which instants are open: calendar and zone data."""
+    """Of everything that came with this release and says which instants are open."""
     text = _calendar_text()
-    return hashlib.sha256(text.encode() + _zone_table(parse_calendar(text).zone_key)).hexdigest()
+    return sha256_of(text, _zone_table(parse_calendar(text).zone_key))
+
+
+def sha256_of(calendar: str, zone_table: bytes) -> str:
+    return hashlib.sha256(calendar.encode() + zone_table).hexdigest()
 
 
 def _calendar_text() -> str:
