@@ -51,6 +51,11 @@ def run_checks(words: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+def run_benchmarks(words: Sequence[str]) -> int:
+    """The exit code: 0 when every measurement counts."""
+    return subprocess.run([sys.executable, "-m", "benchmarks", *words], cwd=CHECKOUT, check=False).returncode  # noqa: S603
+
+
 def part_of(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     """The part, if the first word is one, and what is left for pytest."""
     if not words or words[0].startswith("-"):

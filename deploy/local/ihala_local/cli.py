@@ -209,3 +209,13 @@ def run_faults(
     with told_failures():
         code = run_checks(["faults", "--long", "-s", "--kills", str(kills), *repeated, *(words or [])])
     raise typer.Exit(code)
+
+
+@app.command("bench", context_settings={"ignore_unknown_options": True}, add_help_option=False)
+def run_bench(words: Annotated[list[str] | None, typer.Argument(metavar="[PART] [OPTIONS]")] = None) -> None:
+    """Measure this system beside a floor and a peer on this machine; --help tells the parts."""
+    from ihala_local.checks import run_benchmarks
+
+    with told_failures():
+        code = run_benchmarks(words or [])
+    raise typer.Exit(code)
