@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -388,11 +389,13 @@ def language_base(tag: str) -> str:
 
 def languages_shared(mine: frozenset[str] | set[str], theirs: frozenset[str] | set[str]) -> bool:
     """True when one tag is equal without script, or both are of one macrolanguage."""
-    return not _spoken(mine).isdisjoint(_spoken(theirs))
+    return not spoken(frozenset(mine)).isdisjoint(spoken(frozenset(theirs)))
 
 
-def _spoken(tags: frozenset[str] | set[str]) -> set[str]:
-    return {_MACRO_OF.get(base, base) for base in map(language_base, tags)}
+@lru_cache(maxsize=4096)
+def spoken(tags: frozenset[str]) -> frozenset[str]:
+    """What these tags have in common with others: without script, a member as its macrolanguage."""
+    return frozenset(_MACRO_OF.get(base, base) for base in map(language_base, tags))
 
 
 _MACRO_OF = {member: macro for macro, members in MACROLANGUAGES.items() for member in members}

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from ihala_events.intake import IntakeRequest
 from ihala_events.vocabulary import Channel, ConsentBasis, Jurisdiction, PartnerType, Sex, Urgency, UrgencyReason
-from ihala_referral.domain.case import ScopeEntry, case_of_intake
+from ihala_referral.domain.case import Case, ScopeEntry, case_of_intake
 from ihala_referral.domain.choice import Why
 from ihala_referral.domain.errors import NoCoordinationCell
 from ihala_referral.domain.explanation import explained
-from ihala_referral.domain.routing import Routed, route
+from ihala_referral.domain.routing import Routed, World, route
 from support.referral_world import (
     a_case,
     a_need,
@@ -374,6 +374,28 @@ def test_a_full_agency_is_passed_over_for_the_next() -> None:
     referral = routed(a_case("HEA-MAT"), a_world(places={("essp-agd-agadir", "HEA-MAT"): 0}))["HEA-MAT"]
 
     assert (why(referral)["essp-agd-agadir"], chosen(referral)) == ("full", "ngo-wom")
+
+
+def test_what_is_remembered_of_a_chain_yields_to_places_closures_consents_and_languages() -> None:
+    directory = directory_with(
+        partner("essp-agd-drargua", languages=frozenset({"fuf"})),
+        partner("essp-agd-agadir", closures=((date(2026, 11, 16), date(2026, 11, 16)),)),
+    )
+    plain, full = a_world(directory), a_world(directory, places={("essp-agd-agadir", "HEA-PHC"): 0})
+    scope = consent_to("HEA-PHC", types=(PartnerType.NGO_WOM,))
+
+    def first(case: Case, world: World) -> tuple[str | None, list[str]]:
+        referral = routed(case, world)["HEA-PHC"]
+        return chosen(referral), list(why(referral))[:2]
+
+    for _ in range(2):  # the second time from memory
+        assert first(a_case("HEA-PHC"), plain) == ("essp-agd-agadir", ["essp-agd-agadir", "essp-agd-aourir"])
+        assert first(a_case("HEA-PHC"), full)[0] == "essp-agd-aourir"
+        assert first(a_case("HEA-PHC", languages=("ff",)), plain)[1] == ["essp-agd-agadir", "essp-agd-drargua"]
+        assert first(a_case("HEA-PHC", scope=scope), plain)[0] is None
+        urgent = a_need("HEA-PHC", Urgency.U2)  # due on the 17th: the closure ends before; on a Monday morning it is
+        assert first(a_case(urgent), plain)[0] == "essp-agd-agadir"
+        assert first(a_case(urgent, received="2026-11-16 08:30"), plain)[0] == "essp-agd-aourir"  # due the same day
 
 
 def test_where_all_are_full_a_routine_need_waits_with_the_first() -> None:

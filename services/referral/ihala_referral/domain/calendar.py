@@ -85,6 +85,7 @@ class Calendar:
     data: CalendarData
     zone: tzinfo
     _spans: dict[date, OpenSpan | None] = field(default_factory=dict, repr=False, compare=False)
+    _closes: dict[tuple[date, int], datetime] = field(default_factory=dict, repr=False, compare=False)
 
     def local_date(self, instant: datetime) -> date:
         return instant.astimezone(self.zone).date()
@@ -119,10 +120,17 @@ class Calendar:
 
     def close(self, instant: datetime, days: int) -> datetime:
         """Closing time of the `days`-th day with hours after the day of start(instant)."""
-        day = self.local_date(self._span_from(instant).opens_at)
-        for _ in range(days):
-            day = self._next_open_day(day + ONE_DAY)
-        return self._open(day).closes_at
+        return self._close(self._day_from(instant), days)
+
+    def _close(self, day: date, days: int) -> datetime:
+        """From an open day; remembered, as the spans are."""
+        found = self._closes.get((day, days))
+        if found is None:
+            last = day
+            for _ in range(days):
+                last = self._next_open_day(last + ONE_DAY)
+            found = self._closes[day, days] = self._open(last).closes_at
+        return found
 
     def work(self, instant: datetime, hours: int) -> datetime:
         """When `hours` open hours have passed since start(instant); one that ends at closing stays there."""
@@ -158,11 +166,14 @@ class Calendar:
 
     def _span_from(self, instant: datetime) -> OpenSpan:
         """The span that holds `instant`, or the next one: 08:30:00 is open, 16:30:00 is not."""
+        return self._open(self._day_from(instant))
+
+    def _day_from(self, instant: datetime) -> date:
         day = self.local_date(instant)
         span = self.open_span(day)
         if span is not None and instant < span.closes_at:
-            return span
-        return self._open(self._next_open_day(day + ONE_DAY))
+            return day
+        return self._next_open_day(day + ONE_DAY)
 
     def _next_open_day(self, day: date) -> date:
         for _ in range(LONGEST_CLOSURE_DAYS):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 from ihala_events.vocabulary import ConsentBasis, Jurisdiction, PartnerType, Urgency
 
@@ -42,8 +43,10 @@ class Gap(StrEnum):
 def chain_of(steps: tuple[Step, ...], need_code: str, place: Place, directory: Directory) -> Chain:
     """Every candidate in order, each agency once at its first place, the coordination cell last.
 
-    The directory remembers it: the same steps, need and place give the same chain.
+    The directory remembers it: the same steps, need and place give the same chain.  place: with the languages as the
+    person says them.
     """
+    place = place._replace(languages=directory.heard(steps, place.languages))
     key = (steps, need_code, place)
     chain = directory.chains.get(key)
     if chain is None:
@@ -63,11 +66,11 @@ def _chain(steps: tuple[Step, ...], need_code: str, place: Place, directory: Dir
             links.setdefault(partner.partner_id, Link(partner.partner_id, serves))
     cell = directory.coordination(place.day).partner_id
     links.setdefault(cell, Link(cell, need_code))
-    return Chain(tuple(links.values()), directory.bypassed(steps, need_code, links, place.day))
+    may_close = any(directory.partners[partner_id].closures for partner_id in links)
+    return Chain(tuple(links.values()), directory.bypassed(steps, need_code, links, place.day), may_close)
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(NamedTuple):
     """What the legal basis allows.  nothing: even an agency within the scope has to wait for a consent."""
 
     types: frozenset[PartnerType] = frozenset()
@@ -106,15 +109,14 @@ def permission_of(
 
 
 def _types(entries: Sequence[ScopeEntry]) -> frozenset[PartnerType]:
-    return frozenset(kind for entry in entries for kind in entry.partner_types)
+    return frozenset().union(*[entry.partner_types for entry in entries])
 
 
 def _ids(entries: Sequence[ScopeEntry]) -> frozenset[str]:
-    return frozenset(partner_id for entry in entries for partner_id in entry.partner_ids)
+    return frozenset().union(*[entry.partner_ids for entry in entries])
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What is asked of every candidate.  first_day, last_day: local days of now and of ack_due.
     on_call_only: U0 and U1.  may_wait: U3 and U4.  keeps_list: the row keeps waiting lists.
     redirect: out of area, where nobody waits for a consent."""
@@ -128,8 +130,7 @@ class Ask:
     redirect: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     link: Link
     partner_type: PartnerType
     chosen: bool
@@ -160,6 +161,18 @@ def choose(links: Sequence[Link], ask: Ask, directory: Directory, places: Places
         waitlisted,
         gap,
     )
+
+
+def choose_first(chain: Chain, ask: Ask, directory: Directory, places: Places) -> Choice:
+    """`choose` over a whole chain; remembered while every place in it is free or unknown."""
+    if places and any(is_full(link, places) for link in chain.links):
+        return choose(chain.links, ask, directory, places)
+    last_day = ask.last_day if chain.may_close else None  # else nothing depends on it
+    key = (ask.permission, ask.first_day, last_day, ask.on_call_only, ask.redirect)
+    choice: Choice | None = chain.choices.get(key)
+    if choice is None:
+        choice = chain.choices[key] = choose(chain.links, ask, directory, {})
+    return choice
 
 
 def _why(failed: tuple[Why, ...], *, is_chosen: bool) -> Why:

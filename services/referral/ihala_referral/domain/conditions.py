@@ -14,8 +14,9 @@ when the text is read, so evaluating never fails.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ihala_events.vocabulary import (
     AgeBand,
@@ -35,8 +36,7 @@ class ConditionError(ValueError):
     """The condition's text cannot be read; the message names the word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """Everything a condition may read.  age: first year of the band.  status: None for a minor (P21)."""
 
     age: int
@@ -44,20 +44,15 @@ class Circumstances:
     status: str | None
     basis: str
     vulnerabilities: frozenset[str]
-    facts: Mapping[str, FactValue] = field(default_factory=dict)
+    facts: Mapping[str, FactValue] = MappingProxyType({})
     urgency: str | None = None
     coverage: str | None = None
     sector: str | None = None
     rule: str | None = None
 
-    def value(self, name: str) -> FactValue | None:
-        if name not in CASE_NAMES:
-            return self.facts.get(name)
-        value: FactValue | None = getattr(self, name)
-        return value
-
 
 CASE_NAMES = frozenset({"age", "sex", "status", "basis", "urgency", "coverage", "sector", "rule"})
+OF_CASE: Mapping[str, Callable[[Circumstances], FactValue | None]] = {name: attrgetter(name) for name in CASE_NAMES}
 TAKE_OVER_NAMES = frozenset({"urgency", "coverage", "sector", "rule"})
 NUMBERS = frozenset({"age", "birth_days", "pregnancy_weeks", "out_of_school_months"})
 BOOLEANS = frozenset(
@@ -114,7 +109,10 @@ class All:
     parts: tuple[Condition, ...]
 
     def holds(self, given: Circumstances) -> bool:
-        return all(part.holds(given) for part in self.parts)
+        for part in self.parts:  # noqa: SIM110 (a loop: this is asked of every row of every need)
+            if not part.holds(given):
+                return False
+        return True
 
     def names(self) -> Iterator[str]:
         return (name for part in self.parts for name in part.names())
@@ -128,7 +126,10 @@ class AnyOf:
     parts: tuple[Condition, ...]
 
     def holds(self, given: Circumstances) -> bool:
-        return any(part.holds(given) for part in self.parts)
+        for part in self.parts:  # noqa: SIM110
+            if part.holds(given):
+                return True
+        return False
 
     def names(self) -> Iterator[str]:
         return (name for part in self.parts for name in part.names())
@@ -160,7 +161,8 @@ class Question:
     values: tuple[FactValue, ...] = ()
 
     def holds(self, given: Circumstances) -> bool:
-        return self.reads(given.value(self.name))
+        of_case = OF_CASE.get(self.name)
+        return self.reads(given.facts.get(self.name) if of_case is None else of_case(given))
 
     def names(self) -> Iterator[str]:
         yield self.name

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ihala_events.directory import PartnerRecord, ProgrammeRecord
 from ihala_events.vocabulary import (
@@ -19,8 +19,8 @@ from ihala_events.vocabulary import (
     Jurisdiction,
     PartnerType,
     Sex,
-    languages_shared,
     needs_of,
+    spoken,
 )
 
 from ihala_referral.domain.errors import DirectoryError, NoCoordinationCell
@@ -29,7 +29,9 @@ from ihala_referral.domain.rules import ANY_NEED, RuleSet, Step
 EVERYWHERE = "*"
 BYPASSED_NAMED = 5  # of each reason, the explanation names at most these
 OTHERS_ASKED = 2  # a `T+` step is the next two
-REMEMBERED_CHAINS = 5_000  # rows x communes x languages of a day; beyond that the memory starts anew
+REMEMBERED_CHAINS = 20_000  # rows x communes x languages of a day; beyond that the memory starts anew
+
+REMEMBERED_CHOICES = 200  # consents and days that one chain met
 
 # Groups: the first that is not empty gives a step's candidates.
 COVERS, SAME_PREFECTURE, NEAR_PREFECTURE, ANYWHERE = 1, 2, 3, 4
@@ -164,20 +166,32 @@ class Bypassed:
     partner_ids: tuple[str, ...]
 
 
-class Chain(NamedTuple):
-    """Every candidate in order, and who of the steps' types is none."""
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Memory(dict[Key, Value]):
+    """Answers found so far; it starts anew when it holds `most`, because days pass."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def __setitem__(self, key: Key, value: Value) -> None:
+        if len(self) >= self._most:
+            self.clear()
+        super().__setitem__(key, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Every candidate in order, and who of the steps' types is none.  may_close: some have closures.
+    choices: remembered, for choice.py alone."""
 
     links: tuple[Link, ...]
     bypassed: tuple[Bypassed, ...]
-
-
-class ChainMemory(dict[tuple[tuple[Step, ...], str, "Place"], Chain]):
-    """Chains found so far; bounded, because days pass."""
-
-    def __setitem__(self, key: tuple[tuple[Step, ...], str, "Place"], chain: Chain) -> None:
-        if len(self) >= REMEMBERED_CHAINS:
-            self.clear()
-        super().__setitem__(key, chain)
+    may_close: bool
+    choices: "Memory[Any, Any]" = field(default_factory=lambda: Memory(REMEMBERED_CHOICES), repr=False, compare=False)
 
 
 class Standing(NamedTuple):
@@ -189,12 +203,15 @@ class Standing(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a step is looked for, for whom and when."""
+    """Where a step is looked for, for whom and when.  languages: as `Directory.heard` says them."""
 
     commune: str
     languages: frozenset[str]
     day: date
     far: bool
+
+
+ChainKey = tuple[tuple[Step, ...], str, Place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +221,13 @@ class Directory:
     partners: Mapping[str, Partner]
     _by_type: Mapping[PartnerType, tuple[Partner, ...]] = field(repr=False)
     programmes: tuple[Programme, ...] = ()
-    chains: "ChainMemory" = field(default_factory=lambda: ChainMemory(), repr=False)
+    chains: "Memory[ChainKey, Chain]" = field(default_factory=lambda: Memory(REMEMBERED_CHAINS), repr=False)
+    _stand: dict[tuple[PartnerType, str], tuple[tuple[Standing, Partner], ...]] = field(
+        default_factory=dict, repr=False
+    )
+    _heard: "Memory[tuple[tuple[Step, ...], frozenset[str]], frozenset[str]]" = field(
+        default_factory=lambda: Memory(REMEMBERED_CHAINS), repr=False
+    )
 
     @classmethod
     def of(cls, partners: Iterable[Partner], programmes: Iterable[Programme] = ()) -> "Directory":
@@ -236,13 +259,37 @@ class Directory:
 
     def of_step(self, step: Step, need_code: str, place: Place) -> list[Partner]:
         """Candidates of a step, in order.  For a `T+` step every other agency, the caller takes two."""
-        standing = {
-            partner: standing_of(partner, COMMUNES[place.commune])
-            for partner in self._by_type[step.partner_type]
+        serving = [
+            (at, partner)
+            for at, partner in self._standings(step.partner_type, place.commune)
             if partner.serves(need_code) and partner.is_active(place.day)
-        }
-        admitted = _admitted(step, standing, far=place.far)
-        return sorted(admitted, key=lambda each: _rank(each, standing[each], place.languages))
+        ]
+        admitted = _admitted(step, serving, far=place.far)
+        if place.languages:
+            admitted.sort(key=lambda each: (each[0], spoken(each[1].languages).isdisjoint(place.languages)))
+        return [partner for _, partner in admitted]
+
+    def _standings(self, kind: PartnerType, commune: str) -> tuple[tuple[Standing, Partner], ...]:
+        """Every agency of a type as it stands to a commune, the nearest first, equals by id."""
+        found = self._stand.get((kind, commune))
+        if found is None:
+            stands = [(standing_of(partner, COMMUNES[commune]), partner) for partner in self._by_type[kind]]
+            found = self._stand[kind, commune] = tuple(sorted(stands, key=lambda each: (each[0], each[1].partner_id)))
+        return found
+
+    def heard(self, steps: tuple[Step, ...], languages: frozenset[str]) -> frozenset[str]:
+        """Of these languages what tells the agencies of the steps apart, as `spoken`; empty where all are alike."""
+        found = self._heard.get((steps, languages))
+        if found is None:
+            found = self._heard[steps, languages] = self._tells_apart(steps, languages)
+        return found
+
+    def _tells_apart(self, steps: tuple[Step, ...], languages: frozenset[str]) -> frozenset[str]:
+        mine = spoken(languages)
+        theirs = {spoken(partner.languages) for step in steps for partner in self._by_type[step.partner_type]}
+        if all(not mine.isdisjoint(each) for each in theirs):
+            return frozenset()
+        return mine.intersection(frozenset().union(*theirs))
 
     def bypassed(
         self, steps: tuple[Step, ...], need_code: str, links: Collection[str], day: date
@@ -250,12 +297,12 @@ class Directory:
         """Agencies of the steps' types that are no candidates, by the test that took them furthest."""
         reasons: dict[str, PassedOver] = {}
         for step in steps:
+            wanted = wanted_need(step, need_code)
             for partner in self._by_type[step.partner_type]:
                 if partner.partner_id not in links:
-                    reason = _passed_over(partner, wanted_need(step, need_code), day)
-                    reasons[partner.partner_id] = min(
-                        reason, reasons.get(partner.partner_id, reason)
-                    )  # in order of codes
+                    reason = _passed_over(partner, wanted, day)
+                    before = reasons.get(partner.partner_id, reason)
+                    reasons[partner.partner_id] = min(reason, before)  # as their codes stand in the alphabet
         found = {reason: sorted(each for each in reasons if reasons[each] is reason) for reason in PassedOver}
         return tuple(Bypassed(reason, len(ids), tuple(ids[:BYPASSED_NAMED])) for reason, ids in found.items() if ids)
 
@@ -282,19 +329,18 @@ def standing_of(partner: Partner, commune: Commune) -> Standing:
     return Standing(ANYWHERE, 0, near)
 
 
-def _admitted(step: Step, standing: Mapping[Partner, Standing], *, far: bool) -> list[Partner]:
+Stands = list[tuple[Standing, Partner]]
+
+
+def _admitted(step: Step, serving: Stands, *, far: bool) -> Stands:
     if step.named_commune:
-        return [partner for partner, at in standing.items() if at[:2] == (COVERS, 0)]
+        return [each for each in serving if each[0][:2] == (COVERS, 0)]
     if step.others:
-        return [partner for partner, at in standing.items() if at.group in (SAME_PREFECTURE, NEAR_PREFECTURE)]
-    nearest = min((at.group for at in standing.values()), default=ANYWHERE)
+        return [each for each in serving if each[0].group in (SAME_PREFECTURE, NEAR_PREFECTURE)]
+    nearest = serving[0][0].group if serving else ANYWHERE
     if nearest > SAME_PREFECTURE and not far:
         return []
-    return [partner for partner, at in standing.items() if at.group == nearest]
-
-
-def _rank(partner: Partner, at: Standing, languages: frozenset[str]) -> tuple[Standing, bool, str]:
-    return at, not languages_shared(languages, partner.languages), partner.partner_id
+    return [each for each in serving if each[0].group == nearest]
 
 
 def check_directory(partners: Iterable[Partner]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from ihala_events.vocabulary import (
     ADULT_AGE,
@@ -35,6 +36,7 @@ from ihala_referral.domain.choice import (
     Places,
     chain_of,
     choose,
+    choose_first,
     permission_of,
 )
 from ihala_referral.domain.conditions import Circumstances, FactValue
@@ -66,8 +68,7 @@ class World:
     places: Places
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """A need to be routed.  added_by: the need or vulnerability that added it.
     scope_needs: whose consent counts for it."""
 
@@ -88,8 +89,7 @@ class Notify:
     partner: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mandate:
+class Mandate(NamedTuple):
     """What later choices of a referral need beside the case's consent.
     emergency_types: of a health need at U0 and U1, its row's agency types.
     silent: the person is told nothing of it, whatever channel they gave."""
@@ -133,8 +133,7 @@ class Mandate:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(NamedTuple):
     """One referral as routing proposes it."""
 
     need: Need
@@ -160,8 +159,7 @@ class Routed:
     mandate: Mandate
 
 
-@dataclass(frozen=True, slots=True)
-class _Ruling:
+class _Ruling(NamedTuple):
     """What the rows say of one need."""
 
     row: Row
@@ -184,23 +182,46 @@ def route(case: Case, at: datetime, world: World) -> tuple[Routed, ...]:
     """Every referral of a case routed at the instant `at`; none when the person refused (R01)."""
     if case.consent is None:
         return ()
-    needs = needs_of(case, world)
-    restricted = any(need.code in RESTRICTED_NEEDS for need in needs)
-    return tuple(_route_need(case, case.consent, need, at, world, restricted) for need in needs)
+    today = world.calendar.local_date(at)
+    found = needs_of(case, case.consent, world)
+    restricted = not RESTRICTED_NEEDS.isdisjoint(met.need.code for met in found)
+    return tuple([_route_need(case, case.consent, met, _Moment(at, today), world, restricted) for met in found])
 
 
-def needs_of(case: Case, world: World) -> tuple[Need, ...]:
+class _Moment(NamedTuple):
+    """When it is routed.  today: the local day."""
+
+    at: datetime
+    today: date
+
+
+class Met(NamedTuple):
+    """A need, the circumstances its conditions read, and the row it meets."""
+
+    need: Need
+    given: Circumstances
+    row: Row
+
+
+def needs_of(case: Case, consent: Consent, world: World) -> tuple[Met, ...]:
     """Those asked, plus those added until nothing more is added; each code once."""
-    needs = {asked.need_code: Need(asked, None, frozenset({asked.need_code})) for asked in case.needs}
-    waiting = list(needs.values())
-    while waiting:
-        for code, by in _added_by(waiting.pop(0), case, world):
-            if code not in needs:
-                needs[code] = by
-                waiting.append(by)
+    found: dict[str, Met] = {}
+    waiting = [_met(case, consent, Need(asked, None, frozenset((asked.need_code,))), world) for asked in case.needs]
+    for met in waiting:
+        found[met.need.code] = met
+    for met in waiting:  # grows while it is read
+        for code, added in _added_by(met, case, world):
+            if code not in found:
+                found[code] = _met(case, consent, added, world)
+                waiting.append(found[code])
             elif code == EMERGENCY:
-                needs[code] = _with_danger(needs[code])
-    return tuple(needs.values())
+                found[code] = _met(case, consent, _with_danger(found[code].need), world)
+    return tuple(found.values())
+
+
+def _met(case: Case, consent: Consent, need: Need, world: World) -> Met:
+    given = _circumstances(case, consent, need.asked, world)
+    return Met(need, given, world.rules.row_for(need.code, given))
 
 
 EMERGENCY = "HEA-EMG"
@@ -208,16 +229,15 @@ EMERGENCY = "HEA-EMG"
 
 def _with_danger(need: Need) -> Need:
     """Danger to life on any need counts for the emergency already asked."""
-    return replace(need, asked=replace(need.asked, facts={**need.asked.facts, "danger_to_life": True}))
+    return need._replace(asked=replace(need.asked, facts={**need.asked.facts, "danger_to_life": True}))
 
 
-def _added_by(need: Need, case: Case, world: World) -> Iterator[tuple[str, Need]]:
-    given = _circumstances(case, need.asked, world)
+def _added_by(met: Met, case: Case, world: World) -> Iterator[tuple[str, Need]]:
+    need, given, row = met
     for addition in world.rules.additions:
         if addition.when.holds(given):
             cause = need.code if addition.of_each_need else _alone(case)
             yield addition.need_code, _added(addition.need_code, cause, need, carries=addition.of_each_need)
-    row = world.rules.row_for(need.code, given)
     for suggestion in row.adds:
         if suggestion.when.holds(given):
             yield suggestion.need_code, _added(suggestion.need_code, need.code, need, carries=True)
@@ -235,12 +255,12 @@ def _alone(case: Case) -> str:
     return Vulnerability.SEPARATED
 
 
-def _circumstances(case: Case, asked: AskedNeed, world: World) -> Circumstances:
+def _circumstances(case: Case, consent: Consent, asked: AskedNeed, world: World) -> Circumstances:
     return Circumstances(
         age=case.age,
         sex=case.sex,
         status=asked.status if case.age >= ADULT_AGE else None,
-        basis=case.consent.basis if case.consent else "",
+        basis=consent.basis,
         vulnerabilities=_vulnerabilities(case),
         facts=_with_birth_days(asked.facts, case.received_at, world.calendar),
     )
@@ -261,16 +281,22 @@ def _with_birth_days(
     return {**facts, "birth_days": (calendar.local_date(received_at) - date.fromisoformat(str(birth))).days}
 
 
-def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: World, restricted_case: bool) -> Routed:
-    ruling = _ruling(case, consent, need, world)
+def _route_need(case: Case, consent: Consent, met: Met, moment: _Moment, world: World, restricted_case: bool) -> Routed:
+    need, ruling = met.need, _ruling(case, consent, met, world)
     hard_date = _hard_date(ruling.row, need)
-    deadlines, ack_due = _clocks(ruling.urgency, case.received_at, at, hard_date, world.calendar)
+    deadlines, ack_due = _clocks(ruling.urgency, case.received_at, moment.at, hard_date, world.calendar)
     mandate = _mandate(ruling, need, silent=restricted_case or _is_silent(case, consent, ruling))
     others = case.agencies_of_others.get(need.code, frozenset())
-    chain = _chain(case, need, ruling, at, world)
-    links = _offers_first(case, need, ruling, at, world) + together_first(chain.links, others)
-    days = (world.calendar.local_date(at), world.calendar.local_date(ack_due))
-    choice = choose(links, mandate.ask(consent, ruling.urgency, days, world.directory), world.directory, world.places)
+    chain = _chain(case, need, ruling, moment.today, world)
+    days = (moment.today, world.calendar.local_date(ack_due))
+    ask = mandate.ask(consent, ruling.urgency, days, world.directory)
+    offers = _offers_first(case, need, ruling, moment.today, world)
+    if offers or others:
+        links = offers + together_first(chain.links, others)
+        choice = choose(links, ask, world.directory, world.places)
+    else:
+        links = chain.links
+        choice = choose_first(chain, ask, world.directory, world.places)
     confirmation = _requires_confirmation(need, ruling, mandate.basis(consent))
     state, hold = _state(case, choice, ruling, confirmation)
     return Routed(
@@ -291,28 +317,25 @@ def _route_need(case: Case, consent: Consent, need: Need, at: datetime, world: W
         hard_deadline=hard_date,
         requires_confirmation=confirmation,
         other_staff_confirms=mandate.basis(consent) is ConsentBasis.BEST_INTEREST,
-        offers=_offers(case, need, ruling.row, world),
+        offers=_offers(case, met) if met.row.offers else (),
         flags=_flags(case, ruling, choice, others, world.directory),
         notify=mandate.notify(need.code, case.contact_channel, phone_shared=case.phone_shared),
         mandate=mandate,
     )
 
 
-def _offers_first(case: Case, need: Need, ruling: _Ruling, at: datetime, world: World) -> tuple[Link, ...]:
+def _offers_first(case: Case, need: Need, ruling: _Ruling, today: date, world: World) -> tuple[Link, ...]:
     """Pilot initiatives stand before the row's chain; never where a human confirms or a take-over row decides."""
     if not world.directory.programmes or NEEDS[need.code].confirm or ruling.take_over is not None:
         return ()
-    return world.directory.offers(need.code, case.age, case.sex, case.commune, world.calendar.local_date(at))
+    return world.directory.offers(need.code, case.age, case.sex, case.commune, today)
 
 
-def _ruling(case: Case, consent: Consent, need: Need, world: World) -> _Ruling:
-    given = _circumstances(case, need.asked, world)
-    row = world.rules.row_for(need.code, given)
-    default = row.default_urgency(need.code)
-    urgency, ignored = _urgency(need.asked, default)
+def _ruling(case: Case, consent: Consent, met: Met, world: World) -> _Ruling:
+    need, given, row = met
+    urgency, ignored = _urgency(need.asked, row.default_urgency(need.code))
     take_over = world.rules.take_over_for(
-        replace(
-            given,
+        given._replace(
             urgency=urgency,
             coverage=case.commune.coverage,
             sector=NEEDS[need.code].sector,
@@ -326,7 +349,7 @@ def _ruling(case: Case, consent: Consent, need: Need, world: World) -> _Ruling:
 def _urgency(asked: AskedNeed, default: Urgency) -> tuple[Urgency, bool]:
     """The urgency that counts, and whether the one entered was ignored: lowering needs a reason."""
     entered = asked.urgency
-    if entered is None or entered.rank <= default.rank or asked.urgency_reason is not None:
+    if entered is None or entered <= default or asked.urgency_reason is not None:
         return entered or default, False
     return default, True
 
@@ -374,21 +397,21 @@ def _clocks(
 
 
 def _mandate(ruling: _Ruling, need: Need, *, silent: bool) -> Mandate:
-    emergency = NEEDS[need.code].sector == "HEA" and ruling.urgency.rank <= Urgency.U1.rank
+    emergency = NEEDS[need.code].sector == "HEA" and ruling.urgency <= Urgency.U1
     return Mandate(
         basis_is_best_interest=ruling.best_interest,
         scope_needs=need.scope_needs,
-        emergency_types=frozenset(step.partner_type for step in ruling.row.chain) if emergency else frozenset(),
+        emergency_types=ruling.row.types if emergency else frozenset(),
         waits=Flag.WAIT in ruling.row.flags,
         redirect=ruling.is_redirect,
         silent=silent,
     )
 
 
-def _chain(case: Case, need: Need, ruling: _Ruling, at: datetime, world: World) -> Chain:
+def _chain(case: Case, need: Need, ruling: _Ruling, today: date, world: World) -> Chain:
     far = Flag.FAR in ruling.decided_by.flags or ruling.urgency is Urgency.U0
     commune = _commune(case, need, ruling)
-    place = Place(commune.code, case.languages, world.calendar.local_date(at), far)
+    place = Place(commune.code, case.languages, today, far)
     return chain_of(ruling.steps, need.code, place, world.directory)
 
 
@@ -411,17 +434,16 @@ def _state(case: Case, choice: Choice, ruling: _Ruling, confirmation: bool) -> t
         return ReferralState.PROPOSED, HoldReason.CONSENT
     if ruling.is_redirect:
         return ReferralState.OUT_OF_AREA, None
-    if case.duplicate_suspected and ruling.urgency.rank >= Urgency.U2.rank:
+    if case.duplicate_suspected and ruling.urgency >= Urgency.U2:
         return ReferralState.PROPOSED, HoldReason.DUPLICATE
     if confirmation:
         return ReferralState.PROPOSED, HoldReason.CONFIRMATION
     return (ReferralState.WAITLISTED if choice.waitlisted else ReferralState.SENT), None
 
 
-def _offers(case: Case, need: Need, row: Row, world: World) -> tuple[str, ...]:
-    given = _circumstances(case, need.asked, world)
+def _offers(case: Case, met: Met) -> tuple[str, ...]:
     asked = {each.need_code for each in case.needs}
-    return tuple(offer.need_code for offer in row.offers if _is_offered(offer, given, asked))
+    return tuple(offer.need_code for offer in met.row.offers if _is_offered(offer, met.given, asked))
 
 
 def _is_offered(offer: Suggestion, given: Circumstances, asked: set[str]) -> bool:

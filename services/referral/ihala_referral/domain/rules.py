@@ -115,6 +115,11 @@ class Row:
     def rule_id(self) -> str:
         return rule_of(self.row_id)
 
+    @property
+    def types(self) -> frozenset[PartnerType]:
+        """The agency types of its chain."""
+        return types_of(self.chain)
+
     def default_urgency(self, need_code: str) -> Urgency:
         return self.urgency_if_confirmed if NEEDS[need_code].confirm else self.urgency
 
@@ -156,10 +161,21 @@ class RuleSet:
     warnings: tuple[str, ...] = ()
 
     def row_for(self, need_code: str, given: Circumstances) -> Row:
-        return next(row for row in self.rows_of[need_code] if row.when.holds(given))
+        for row in self.rows_of[need_code]:
+            if row.when.holds(given):
+                return row
+        raise AssertionError("every need ends in a row that always holds")
 
     def take_over_for(self, given: Circumstances) -> TakeOver | None:
-        return next((row for row in self.take_overs if row.when.holds(given)), None)
+        for row in self.take_overs:
+            if row.when.holds(given):
+                return row
+        return None
+
+
+@lru_cache(maxsize=1024)
+def types_of(chain: tuple[Step, ...]) -> frozenset[PartnerType]:
+    return frozenset(step.partner_type for step in chain)
 
 
 @lru_cache(maxsize=512)

@@ -17,7 +17,7 @@ class CompareRules(Request):
 
 def begin_comparison(old: RuleSet, new: RuleSet, world: World) -> Comparison:
     """world: the present one.  The directory is copied, its memory of chains is not shared with live routing."""
-    directory = Directory.of(world.directory.partners.values())
+    directory = Directory.of(world.directory.partners.values(), world.directory.programmes)
     return Comparison(
         World(old, directory, world.calendar, {}),
         World(new, directory, world.calendar, {}),
