@@ -67,15 +67,51 @@ def value_of(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)  # text, numbers and booleans are written alike
 
 
+def checked(partners: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The agencies, each behind the one above it. Raises NotADirectory for what no system could take whole.
+
+    What a record alone may not say, the system refuses and names.
+    """
+    by_id: dict[str, dict[str, Any]] = {}
+    for number, partner in enumerate(partners, start=1):
+        partner_id = partner.get("partner_id")
+        if not isinstance(partner_id, str):
+            raise NotADirectory(f"agency number {number} has no partner_id")
+        if partner_id in by_id:
+            raise NotADirectory(f"{partner_id} stands twice in the file")
+        by_id[partner_id] = partner
+    cells = sorted(partner_id for partner_id, partner in by_id.items() if partner.get("type") == "PT-COORD")
+    if len(cells) > 1:
+        raise NotADirectory(f"there is exactly one coordination cell (PT-COORD), the file has {', '.join(cells)}")
+    return parents_first(by_id)
+
+
+def parents_first(by_id: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    ordered: dict[str, dict[str, Any]] = {}
+    for partner_id in by_id:
+        chain: list[str] = []
+        above: str | None = partner_id
+        while above is not None and above in by_id and above not in ordered:
+            if above in chain:
+                raise NotADirectory(f"{partner_id} stands below itself: {' below '.join([*chain, above])}")
+            chain.append(above)
+            above = by_id[above].get("parent")
+        ordered |= {each: by_id[each] for each in reversed(chain)}
+    return list(ordered.values())
+
+
 async def import_directory(
     endpoints: Mapping[str, Any], partners: list[dict[str, Any]], programmes: list[dict[str, Any]]
-) -> None:
-    """Sends each record; one that is refused stops the rest and is named."""
+) -> list[str]:
+    """Sends each record; one that is refused stops the rest and is named. What the directory lacks, as warnings."""
+    ordered = checked(partners)
     async with calling(endpoints, "referral", endpoints["credentials"]["operator"]) as operator:
-        for partner in partners:
+        for partner in ordered:
             await operator.put(f"/v1/partners/{partner['partner_id']}", partner)
         for programme in programmes:
-            await operator.put(f"/v1/programmes/{programme['programme_id']}", programme)
+            await operator.put(f"/v1/programmes/{programme.get('programme_id')}", programme)
+        found: list[str] = (await operator.get("/v1/partners:lint"))["warnings"]
+        return found
 
 
 async def export(endpoints: Mapping[str, Any]) -> str:

@@ -110,7 +110,9 @@ def directory_import(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
 
     with told_failures():
         partners, programmes = contents_of(read(file))
-        asyncio.run(import_directory(State(state.resolve()).endpoints(), partners, programmes))
+        warnings = asyncio.run(import_directory(State(state.resolve()).endpoints(), partners, programmes))
+        for warning in warnings:
+            console.note(f"warning: {warning}")
         console.note(f"{len(partners)} agencies, {len(programmes)} programmes")
 
 

@@ -26,6 +26,7 @@ ALLOWED = [
     ("GET", "/v1/credentials", "admin"),
     ("POST", "/v1/credentials", "admin"),
     ("DELETE", "/v1/credentials/none", "admin"),
+    ("GET", "/v1/partners:lint", "operator"),
     ("PUT", f"/v1/partners/{CENTRE}", "operator"),
     ("PUT", f"/v1/partners/{CENTRE}/closures", "operator"),
     ("PUT", f"/v1/partners/{CENTRE}/capacity", "operator centre"),
@@ -320,6 +321,21 @@ async def test_a_record_that_cannot_be_is_refused(referral: Running, changes: di
 
     assert status == 422
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
+async def test_a_parent_exists_and_nobody_is_above_themselves(referral: Running) -> None:
+    records = {name: (await referral.operator.call("GET", f"/v1/partners/{name}"))[1] for name in ("reh", "uni")}
+
+    async def put(name: str, parent: str | None) -> tuple[int, list[str]]:
+        status, answer, _ = await referral.operator.call(
+            "PUT", f"/v1/partners/{name}", records[name] | {"parent": parent}
+        )
+        return status, [error["code"] for error in answer.get("errors", [])]
+
+    assert await put("uni", "nobody") == (422, ["unknown-party"])
+    assert await put("uni", "reh") == (200, [])
+    assert await put("reh", "uni") == (422, ["cycle"])
+    assert await put("uni", None) == (200, [])
 
 
 async def test_a_second_coordination_cell_is_refused(referral: Running) -> None:

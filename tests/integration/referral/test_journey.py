@@ -294,21 +294,37 @@ async def test_a_refused_answer_is_told_on_the_agencys_topic(referral: Running) 
     assert (await referral.seen(made["referral_id"]))["state"] == "sent"
 
 
-async def test_an_agency_publishes_its_places_on_its_own_topic(referral: Running) -> None:
+async def test_an_agency_publishes_its_places_on_its_own_topic_and_the_next_choice_knows(referral: Running) -> None:
+    await publishes(referral, "ngo-chi", {"SOC-CHC": 0})
+    (waiting,) = await referral.routed("SOC-CHC")
+    assert (waiting["partner_id"], waiting["state"]) == ("ngo-chi", "waitlisted")
+
+    await publishes(referral, "ngo-chi", {"SOC-CHC": 1})
+
+    async def offered() -> bool:
+        return "place-offered" in await referral.happened(waiting["referral_id"])
+
+    await wait_until(offered)
+    await publishes(referral, "ngo-chi", {"SOC-CHC": None})
+
+
+async def publishes(referral: Running, party_id: str, places: dict[str, int | None]) -> None:
+    """Free places, over the agency's own topic; returns when they are in the directory."""
+    await topics_of(referral, party_id)
     await publish(
         referral.producer,
         catalogue.CAPACITY_CHANGED,
-        json.dumps({"places": {"HEA-HOS": 3}}).encode(),
+        json.dumps({"places": places}).encode(),
         key="k",
-        source=f"/party/{CENTRE}",
-        topic=party_in(CENTRE).name,
+        source=f"/party/{party_id}",
+        topic=party_in(party_id).name,
     )
 
     async def published() -> bool:
-        _, record, _ = await referral.operator.call("GET", f"/v1/partners/{CENTRE}")
-        return bool(record["capacity"].get("HEA-HOS") == 3)
+        _, record, _ = await referral.operator.call("GET", f"/v1/partners/{party_id}")
+        return all(record["capacity"].get(code, "none") == number for code, number in places.items())
 
-    await wait_until(published)
+    await wait_until(published, within_seconds=30)
 
 
 async def test_what_is_no_event_is_set_aside_and_the_partition_goes_on(referral: Running) -> None:

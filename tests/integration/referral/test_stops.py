@@ -103,6 +103,23 @@ async def test_a_record_that_is_put_does_not_undo_a_stop(referral: Running, agen
     assert put["stopped"] == again["stopped"] == stopped["stopped"]
 
 
+async def test_whoever_waits_for_an_agency_whose_time_is_over_goes_to_the_next(referral: Running) -> None:
+    made = await of_aourir(referral)
+    _, record, _ = await referral.operator.call("GET", f"/v1/partners/{AOURIR}")
+    try:
+        await referral.operator.call("PUT", f"/v1/partners/{AOURIR}", record | {"active_until": "2026-11-15"})
+
+        await wait_until(lambda: _left(referral, made["referral_id"]))
+    finally:
+        await referral.operator.call("PUT", f"/v1/partners/{AOURIR}", record)
+
+    seen = await referral.seen(made["referral_id"])
+    assert [(each["partner_id"], each["reason_code"]) for each in seen["attempts"]] == [
+        (AOURIR, "AGENCY_LEFT"),
+        (WOMEN, None),
+    ]
+
+
 async def test_the_list_comes_in_pages(referral: Running) -> None:
     for _ in range(2):
         await referral.routed("HEA-MAT")

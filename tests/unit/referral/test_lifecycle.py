@@ -83,7 +83,7 @@ def _play(move: Move, referral: Referral, now: str = "2026-11-16 12:00") -> list
         Move.CLOSE: lambda: referral.close(by, Outcome.PARTIAL, "p", scene),
         Move.CLOSE_BY_DESK: lambda: referral.close_by_desk(Outcome.MOVED, "desk:1", scene),
         Move.REROUTE: lambda: referral.reroute(REASON, None, "desk:1", scene),
-        Move.AGENCY_STOPPED: lambda: referral.leave_stopped_agency(_stopping(by, now)),
+        Move.AGENCY_STOPPED: lambda: referral.leave_agency(_stopping(by, now)),
         Move.HANDOVER: lambda: referral.propose_handover(by, WOMEN, "p", scene),
         Move.HANDOVER_WITHDRAWAL: lambda: referral.take_back_handover(by, "p", scene),
         Move.HANDOVER_ACCEPTANCE: lambda: referral.accept_handover(WOMEN, "q", scene),
@@ -92,7 +92,7 @@ def _play(move: Move, referral: Referral, now: str = "2026-11-16 12:00") -> list
     return plays[move]()
 
 
-NOBODYS_MOVES = (Move.RELEASE, Move.SILENCE, Move.WITHDRAW, Move.AGENCY_STOPPED)
+NOBODYS_MOVES = (Move.RELEASE, Move.SILENCE, Move.WITHDRAW, Move.AGENCY_STOPPED, Move.AGENCY_LEFT)
 PEOPLES_MOVES = [move for move in Move if move not in NOBODYS_MOVES and "confirmation" not in move]
 # What the contract's table says of the states a move may start from; an unanswered redirect or waiting list may be
 # acknowledged once, and a redirect may be declined and contacted.
@@ -600,7 +600,7 @@ def test_whatever_a_stopped_agency_holds_goes_to_the_next_and_the_contact_clock_
     holder, contact_due = referral.holder, referral.contact_due
     assert holder is not None
 
-    happened = referral.leave_stopped_agency(_stopping(holder.partner_id, "2026-11-16 12:00"))
+    happened = referral.leave_agency(_stopping(holder.partner_id, "2026-11-16 12:00"))
 
     assert (names(happened)[0], names(happened)[-1]) == ("recalled", "sent")
     assert (holder.state, holder.reason_code) == (AttemptState.RECALLED, "AGENCY_STOPPED")
@@ -613,9 +613,38 @@ def test_whatever_a_stopped_agency_holds_goes_to_the_next_and_the_contact_clock_
 def test_a_referral_that_nobody_holds_is_not_touched_by_a_stop(state: ReferralState) -> None:
     referral = IN_STATE[state]()
 
-    assert referral.leave_stopped_agency(_stopping(CENTRE, "2026-11-16 12:00")) == []
+    assert referral.leave_agency(_stopping(CENTRE, "2026-11-16 12:00")) == []
 
 
 def test_a_stopped_agency_cannot_be_named_by_the_desk() -> None:
     with pytest.raises(PartnerNotPossible, match="stopped"):
         sent().reroute(REASON, WOMEN, "desk:1", _stopping(WOMEN, "2026-11-16 12:00"))
+
+
+GONE = {"active": (date(2025, 1, 1), date(2026, 11, 15))}
+
+
+@pytest.mark.parametrize("begin", [sent, acknowledged, waitlisted])
+def test_whoever_waits_for_an_agency_whose_time_is_over_goes_to_the_next(begin: Callable[[], Referral]) -> None:
+    referral = begin()
+
+    happened = referral.leave_agency(a_scene("2026-11-16 12:00", directory=directory_with(partner(CENTRE, **GONE))))
+
+    assert names(happened) == ["recalled", "rerouted", "sent"]
+    assert referral.attempts[0].reason_code == "AGENCY_LEFT"
+
+
+def test_what_an_agency_has_taken_it_may_end_after_its_time() -> None:
+    scene = a_scene("2026-11-16 12:00", directory=directory_with(partner(CENTRE, **GONE)))
+
+    assert [begin().leave_agency(scene) for begin in (accepted, in_service)] == [[], []]
+
+
+def test_a_closure_keeps_the_waiting_list_and_offers_no_place_until_it_ends() -> None:
+    places = PlaceBook({(CENTRE, "HEA-MAT"): Published(1, at("2026-11-16 11:00"))})
+    closed = directory_with(partner(CENTRE, closures=((date(2026, 11, 10), date(2026, 11, 16)),)))
+    referral = waitlisted()
+
+    assert referral.leave_agency(a_scene("2026-11-16 12:00", places, closed)) == []
+    assert referral.offer_freed_place(a_scene("2026-11-16 12:00", places, closed)) == []
+    assert names(referral.offer_freed_place(a_scene("2026-11-17 08:30", places, closed))) == ["place-offered"]

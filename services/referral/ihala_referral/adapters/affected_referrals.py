@@ -1,6 +1,7 @@
-"""What an incident at an agency concerns: every referral that it was ever asked for.  Ids and states, no need."""
+"""Referrals of one agency: all that it was ever asked for, and those it may not hold any more.  Ids, no need."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +29,19 @@ async def page_of_affected(
     return [dict(row) | {"referral_id": str(row["referral_id"]), "sent_at": rfc3339(row["sent_at"])} for row in rows]
 
 
-async def held_by_stopped(connection: asyncpg.Connection) -> Sequence[UUID]:
-    """Open referrals whose agency was stopped, the most urgent first."""
+# $1: today.  Whoever has not taken the case yet must still be in the directory; nobody that was stopped may go on.
+HELD_BY_GONE = """
+FROM partner p JOIN referral r ON r.partner_id = p.partner_id
+WHERE (p.stopped AND r.state NOT IN ('proposed', 'closed', 'withdrawn'))
+    OR (p.record->>'active_until' < $1 AND r.state IN ('sent', 'acknowledged', 'waitlisted'))
+"""
+
+
+async def held_by_gone(connection: asyncpg.Connection, now: datetime) -> Sequence[UUID]:
+    """Open referrals whose agency was stopped or has left, the most urgent first."""
     rows = await connection.fetch(
-        "SELECT r.referral_id FROM partner p JOIN referral r ON r.partner_id = p.partner_id"
-        " WHERE p.stopped AND r.state NOT IN ('proposed', 'closed', 'withdrawn')"
-        " ORDER BY r.urgency, r.referral_id LIMIT $1",
+        f"SELECT r.referral_id {HELD_BY_GONE} ORDER BY r.urgency, r.referral_id LIMIT $2",
+        now.date().isoformat(),
         TAKEN_AT_ONCE,
     )
     return [row["referral_id"] for row in rows]

@@ -45,6 +45,12 @@ async def names_of(connection: asyncpg.Connection, partner_ids: Collection[str])
     return {row["partner_id"]: row["names"] for row in rows}
 
 
+async def read_parents(connection: asyncpg.Connection) -> dict[str, str | None]:
+    """Of every agency, the one above it."""
+    rows = await connection.fetch("SELECT partner_id, record->>'parent' AS parent FROM partner")
+    return {row["partner_id"]: row["parent"] for row in rows}
+
+
 async def hold_partner(connection: asyncpg.Connection, partner_id: str) -> PartnerRecord | None:
     """The record, which nobody changes until the transaction ends."""
     stored = await connection.fetchval("SELECT record FROM partner WHERE partner_id = $1 FOR SHARE", partner_id)

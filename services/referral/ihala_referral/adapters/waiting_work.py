@@ -6,26 +6,27 @@ from typing import cast
 
 import asyncpg
 
-_LOOK = """
+from ihala_referral.adapters.affected_referrals import HELD_BY_GONE
+
+_LOOK = f"""
 SELECT (SELECT min(due_at) FROM timer) AS next_timer,
     EXISTS (SELECT FROM referral r JOIN capacity c ON c.partner_id = r.partner_id AND c.free > 0
         WHERE r.state = 'waitlisted' AND r.offer_lapses_at IS NULL) AS places_are_free,
     EXISTS (SELECT FROM referral WHERE state NOT IN ('closed', 'withdrawn')
         AND calendar_version < (SELECT version FROM calendar_version)) AS calendar_changed,
-    EXISTS (SELECT FROM partner p JOIN referral r ON r.partner_id = p.partner_id
-        WHERE p.stopped AND r.state NOT IN ('proposed', 'closed', 'withdrawn')) AS agency_stopped
+    EXISTS (SELECT {HELD_BY_GONE}) AS agency_gone
 """
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingWork:
     """next_timer: the earliest, due or not.  places_are_free: perhaps for someone in a waiting list.
-    agency_stopped: one that still holds referrals."""
+    agency_gone: one that still holds referrals."""
 
     next_timer: datetime | None
     places_are_free: bool
     calendar_changed: bool
-    agency_stopped: bool
+    agency_gone: bool
 
     def overdue_seconds(self, now: datetime) -> float:
         return max(0.0, (now - self.next_timer).total_seconds()) if self.next_timer else 0.0
@@ -34,6 +35,6 @@ class WaitingWork:
         return self.next_timer is not None and self.next_timer <= now
 
 
-async def look(connection: asyncpg.Connection) -> WaitingWork:
-    row = cast("asyncpg.Record", await connection.fetchrow(_LOOK))
-    return WaitingWork(row["next_timer"], row["places_are_free"], row["calendar_changed"], row["agency_stopped"])
+async def look(connection: asyncpg.Connection, now: datetime) -> WaitingWork:
+    row = cast("asyncpg.Record", await connection.fetchrow(_LOOK, now.date().isoformat()))
+    return WaitingWork(row["next_timer"], row["places_are_free"], row["calendar_changed"], row["agency_gone"])

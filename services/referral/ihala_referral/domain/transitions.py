@@ -27,7 +27,7 @@ OPEN = (PROPOSED, SENT, ACKNOWLEDGED, ACCEPTED, WAITLISTED, IN_SERVICE, OUT_OF_A
 
 
 class Move(StrEnum):
-    """Named as in the calls; the last four are not calls but what happens to the case or to the clock."""
+    """Named as in the calls; the last five are not calls but what happens to the case or to the clock."""
 
     CONFIRM = "confirm"
     ACKNOWLEDGE = "acknowledge"
@@ -51,6 +51,7 @@ class Move(StrEnum):
     SILENCE = "silence"
     WITHDRAW = "withdraw"
     AGENCY_STOPPED = "agency stopped"
+    AGENCY_LEFT = "agency left"
 
 
 Edges = dict[ReferralState, ReferralState]
@@ -87,6 +88,7 @@ TRANSITIONS: Mapping[Move, Edges] = MappingProxyType(
         Move.RELEASE: _to(SENT, PROPOSED),
         Move.SILENCE: _to(SENT, SENT, WAITLISTED) | _kept(OUT_OF_AREA),
         Move.WITHDRAW: _to(WITHDRAWN, *OPEN),
+        Move.AGENCY_LEFT: _to(SENT, SENT, ACKNOWLEDGED, WAITLISTED),
         Move.AGENCY_STOPPED: _to(SENT, SENT, ACKNOWLEDGED, ACCEPTED, WAITLISTED, IN_SERVICE) | _kept(OUT_OF_AREA),
     }
 )

@@ -15,7 +15,7 @@ from ihala_runtime.postgres import Database
 from opentelemetry.trace import SpanKind
 
 from ihala_referral.adapters import measures
-from ihala_referral.adapters.affected_referrals import held_by_stopped
+from ihala_referral.adapters.affected_referrals import held_by_gone
 from ihala_referral.adapters.calendar_rows import counted_by_an_older_calendar
 from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
 from ihala_referral.adapters.receipt_rows import send_lost_again
@@ -26,7 +26,7 @@ from ihala_referral.adapters.waiting_rows import next_in_line
 from ihala_referral.adapters.waiting_work import WaitingWork, look
 from ihala_referral.handlers.answer_clock import answer_clock
 from ihala_referral.handlers.correct_calendar import count_again
-from ihala_referral.handlers.leave_stopped_agency import leave_stopped_agency
+from ihala_referral.handlers.leave_agency import leave_agency
 from ihala_referral.handlers.offer_freed_place import offer_freed_place
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -64,7 +64,7 @@ class Clockwork:
         """Do what waits; seconds until something may wait again."""
         now = self._environment.clock.now()
         async with self._database.connection() as connection:
-            waiting = await look(connection)
+            waiting = await look(connection, now)
         measures.TIMERS_OVERDUE_SECONDS.set(waiting.overdue_seconds(now))
         done = 0
         if waiting.has_due_timer(now):
@@ -73,8 +73,8 @@ class Clockwork:
             done += await self.offer_freed()
         if waiting.calendar_changed:
             done += await self.count_again()
-        if waiting.agency_stopped:
-            done += await self.leave_stopped()
+        if waiting.agency_gone:
+            done += await self.leave_agencies(now)
         return 0.0 if done else self._rest_seconds(waiting, now)
 
     def _rest_seconds(self, waiting: WaitingWork, now: datetime) -> float:
@@ -140,10 +140,10 @@ class Clockwork:
             with telemetry.continued("offer place", SpanKind.INTERNAL, began=referral.journey):
                 return bool(offer_freed_place(referral, unit))
 
-    async def leave_stopped(self) -> int:
-        """How many referrals were taken from agencies that an admin stopped; none waits for another's trouble."""
+    async def leave_agencies(self, now: datetime) -> int:
+        """How many referrals were taken from agencies that are gone; none waits for another's trouble."""
         async with self._database.connection() as connection:
-            held = await held_by_stopped(connection)
+            held = await held_by_gone(connection, now)
         return sum([await self._leave(referral_id) for referral_id in held])
 
     async def _leave(self, referral_id: UUID) -> bool:
@@ -152,7 +152,7 @@ class Clockwork:
         except Exception as error:
             if is_infrastructure(error):
                 raise
-            _log.exception("not taken from a stopped agency", action="stop", referral_id=str(referral_id))
+            _log.exception("not taken from an agency that is gone", action="leave", referral_id=str(referral_id))
             return False
 
     async def _leave_now(self, referral_id: UUID) -> bool:
@@ -161,8 +161,8 @@ class Clockwork:
             referral = unit.referral(referral_id)
             if referral is None:
                 return False
-            with telemetry.continued("agency stopped", SpanKind.INTERNAL, began=referral.journey):
-                return bool(leave_stopped_agency(referral, unit))
+            with telemetry.continued("leave agency", SpanKind.INTERNAL, began=referral.journey):
+                return bool(leave_agency(referral, unit))
 
     async def count_again(self) -> int:
         """How many referrals were counted by an older calendar."""

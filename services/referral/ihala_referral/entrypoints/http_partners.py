@@ -1,5 +1,6 @@
 """The directory over HTTP.  Every change is one transaction with its event."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -12,12 +13,13 @@ from ihala_runtime.http import body_of
 from ihala_runtime.problem import FieldError, Problem, parse_body
 from pydantic import Field, TypeAdapter
 
-from ihala_referral.adapters.directory_store import lock_directory, page_of_partners, read_partner
+from ihala_referral.adapters.directory_store import lock_directory, page_of_partners, read_parents, read_partner
 from ihala_referral.adapters.partner_writes import change_capacity, change_record, replace_record
+from ihala_referral.domain.directory import directory_warnings
 from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of, party_id_of
 from ihala_referral.handlers.announce_closures import announce_closures, closure_problems
 from ihala_referral.handlers.publish_capacity import UnknownService, publish_capacity
-from ihala_referral.handlers.register_partner import record_problems, second_cell
+from ihala_referral.handlers.register_partner import parent_problem, record_problems, second_cell
 
 router = APIRouter(prefix="/v1/partners", tags=["directory"])
 
@@ -51,6 +53,16 @@ async def listed(
     return {"items": page, "next_cursor": page[-1]["partner_id"] if len(found) > limit else None}
 
 
+@router.get(":lint")
+async def linted(request: Request, _principal: Operator) -> dict[str, Any]:
+    """Where a step of a rule has no agency for a commune, and where an urgent first step has none on call."""
+    doors = doors_of(request)
+    async with doors.database.connection() as connection:
+        world = (await doors.environment.snapshot(connection)).world
+    today = world.calendar.local_date(doors.environment.clock.now())
+    return {"warnings": await asyncio.to_thread(directory_warnings, world.directory, world.rules, today)}
+
+
 @router.get("/{partner_id}")
 async def one(request: Request, partner_id: str, _principal: Reader) -> dict[str, Any]:
     async with doors_of(request).database.connection() as connection:
@@ -72,6 +84,9 @@ async def put(request: Request, partner_id: str, _principal: Operator) -> dict[s
         snapshot = await doors.environment.snapshot(work.conn)
         if second_cell(record, snapshot.world.directory):
             raise Problem.conflict("second-coordination-cell", "There is exactly one PT-COORD.")
+        wrong = parent_problem(record, await read_parents(work.conn))
+        if wrong is not None:
+            raise Problem.invalid([FieldError(*wrong)])
         stored = await replace_record(work, record, doors.environment.clock.now())
         work.after_commit.append(doors.parties_changed.set)
     return stored.model_dump(mode="json")

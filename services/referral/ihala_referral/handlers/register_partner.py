@@ -1,6 +1,6 @@
 """An agency enters the directory, or its record is replaced."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ihala_events.directory import PartnerRecord
 from ihala_events.vocabulary import COMMUNES, PREFECTURES, PartnerType
@@ -32,8 +32,6 @@ def _problems(record: PartnerRecord) -> Iterable[FieldProblem]:
     yield from closure_problems(record.closures)
     yield from _text_problems(record)
     yield from _capacity_problems(record)
-    if record.parent == record.partner_id:
-        yield "/parent", "itself", "must name another agency"
 
 
 def _text_problems(record: PartnerRecord) -> Iterable[FieldProblem]:
@@ -49,6 +47,19 @@ def _capacity_problems(record: PartnerRecord) -> Iterable[FieldProblem]:
             yield f"/capacity/{need_code}", "not-served", "is not among need_codes"
         if (places or 0) > MOST_PLACES:
             yield f"/capacity/{need_code}", "out-of-range", "is too large"
+
+
+def parent_problem(record: PartnerRecord, parents: Mapping[str, str | None]) -> FieldProblem | None:
+    """parents: of every agency that is in the directory.  A parent exists, and nobody is above themselves."""
+    above, seen = record.parent, {record.partner_id}
+    while above is not None:
+        if above in seen:
+            return "/parent", "cycle", "stands below this agency itself"
+        if above not in parents:
+            return "/parent", "unknown-party", "is no agency of the directory"
+        seen.add(above)
+        above = parents[above]
+    return None
 
 
 def second_cell(record: PartnerRecord, directory: Directory) -> bool:

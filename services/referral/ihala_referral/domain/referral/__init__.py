@@ -4,7 +4,7 @@ record         its fields, what can be read from them, its events
 asking         the next agency: chosen, asked, its turn ended
 agency_moves   what an agency answers
 staff_moves    what the desk, protection and the operator decide
-agency_changes what follows from the agency that holds it: it was stopped
+agency_changes what follows from the agency that holds it: it was stopped, it left
 case_changes   what follows from the case: release, consent, withdrawal, correction, erasure
 handovers      one agency hands the person over to another, and both confirm
 clock_answers  what time does: timers, silence, a corrected calendar

@@ -109,6 +109,9 @@ class ClockAnswers(Handovers):
         attempt = self.holder
         if attempt is None or self.state is not ReferralState.WAITLISTED or self.offer_lapses_at is not None:
             return []
+        agency, today = scene.directory.partners.get(attempt.partner_id), scene.calendar.local_date(scene.now)
+        if agency is not None and agency.closed_throughout(today, today):
+            return []  # the offer would lapse behind closed doors; the place is kept for the list
         if not self._take_place(attempt, scene):
             return []
         self.offer_lapses_at = offer_lapses_at(scene.now, scene.calendar)
