@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from support.databases import all_handled, asked, effects
@@ -160,3 +161,93 @@ async def test_what_failed_is_listed_shown_and_given_up(system: System, people: 
     assert shown["payload"] == "no event at all"
     assert json.loads(system.ihala("parked", "list", "--json")) == []
     assert system.run("parked", "retry", record["record_id"]).returncode == 1
+
+
+async def test_everything_accepted_is_accounted_for_by_id(system: System, people: People) -> None:
+    await a_told_referral(people)
+    await settled(system)
+
+    found = json.loads(system.ihala("reconcile", "--json"))
+
+    assert found["stuck"] == found["unanswered"] == []
+    assert found["places"]["delivered"] >= 1
+    assert sum(found["places"].values()) == found["referrals"] >= found["needs"]
+
+
+async def reconciled(system: System, service: str) -> float:
+    """How many events the service published again because nobody answered."""
+    url = f"{system.endpoints[service]}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("ihala_reconciled_total{"))
+
+
+async def test_a_case_lost_on_its_way_is_found_within_a_minute_and_routed_once(system: System, people: People) -> None:
+    """The outbox row is taken away in the very transaction that writes it: the event never reaches Kafka."""
+    await asked(
+        system,
+        "intake",
+        "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    )
+    before = await reconciled(system, "intake")
+    await asked(
+        system,
+        "intake",
+        "CREATE TRIGGER lose BEFORE INSERT ON outbox FOR EACH ROW WHEN (NEW.again IS NULL) EXECUTE FUNCTION lose()",
+    )
+    case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
+    await asked(system, "intake", "DROP TRIGGER lose ON outbox")
+
+    (referral,) = await people.routed(case["case_ref"], within_seconds=75)
+    await people.told(referral["referral_id"], within_seconds=30)
+
+    assert await reconciled(system, "intake") == before + 1
+    assert len(await people.webhooks(referral["referral_id"])) == 1
+
+
+async def test_answers_that_were_lost_are_given_again(system: System, people: People) -> None:
+    """The case was routed and told; intake never heard of it, and a receipt was lost."""
+    referral = await a_told_referral(people)
+    await settled(system)
+    referral_id = UUID(referral["referral_id"])
+    before = await effects(system)
+    case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
+    (other,) = await people.routed(case["case_ref"], within_seconds=60)
+    await people.told(other["referral_id"], within_seconds=60)
+    await settled(system)
+    other_id = UUID(other["referral_id"])
+    forget = "UPDATE attempt SET receipt_at = NULL, tried = false WHERE referral_id = $1"
+    await asked(system, "intake", "DELETE FROM addressee WHERE referral_id = $1", other_id)
+    await asked(system, "intake", "DELETE FROM inbox WHERE consumer = 'intake.addressees'")
+    await asked(system, "referral", forget, other_id)
+    await asked(system, "referral", "DELETE FROM inbox WHERE consumer = 'referral.receipts'")
+
+    async def known_again() -> bool:
+        rows = await asked(system, "intake", "SELECT FROM addressee WHERE referral_id = $1", other_id)
+        told = await asked(
+            system, "referral", "SELECT FROM attempt WHERE receipt_at IS NOT NULL AND referral_id = $1", other_id
+        )
+        return bool(rows and told)
+
+    await wait_until(known_again, 100)
+    assert len(await people.webhooks(other["referral_id"])) == 1
+    assert len(await people.webhooks(referral["referral_id"])) == 1
+    assert set(before["referral.referral"]) | {str(other_id)} == set((await effects(system))["referral.referral"])
+    assert referral_id != other_id
+
+
+async def test_a_delivery_that_was_lost_is_made_anew(system: System, people: People) -> None:
+    case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
+    (referral,) = await people.routed(case["case_ref"], within_seconds=60)
+    (first,) = await people.told(referral["referral_id"], within_seconds=60)
+    await settled(system)
+    referral_id = UUID(referral["referral_id"])
+    await asked(system, "notification", "DELETE FROM delivery WHERE referral_id = $1", referral_id)
+    await asked(system, "notification", "DELETE FROM event WHERE key = $1", str(referral_id))
+    await asked(system, "referral", "UPDATE attempt SET receipt_at = NULL WHERE referral_id = $1", referral_id)
+
+    async def told_again() -> bool:
+        return len(await people.webhooks(referral["referral_id"])) == 2
+
+    await wait_until(told_again, 100)
+    assert {each["webhook_id"] for each in await people.webhooks(referral["referral_id"])} == {first["webhook_id"]}

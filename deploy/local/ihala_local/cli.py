@@ -38,6 +38,7 @@ app.add_typer(party_commands.route_app, name="route")
 app.add_typer(rule_commands.rules_app, name="rules")
 app.add_typer(operating_commands.parked_app, name="parked")
 app.command("replay")(operating_commands.replay)
+app.command("reconcile")(operating_commands.reconcile)
 app.command("demo")(party_commands.demo)
 
 

@@ -1,10 +1,11 @@
-"""The commands of whoever keeps a system well: what is set aside, and the history again.
+"""The commands of whoever keeps a system well: what is set aside, the history again, and what is accounted for.
 
 Rule: like cli.py, a thin door to the module that does the work.
 """
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -134,6 +135,31 @@ def replay(
         console.print_raw(json.dumps(answer) if as_json else ", ".join(f"{k} {v}" for k, v in answer.items()))
         if check and not answer["equal"]:
             fail("the live model is not what the history gives")
+
+
+def reconcile(
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="INSTANT", help="When it was accepted; a day ago if not given.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="INSTANT")] = None,
+    as_json: AsJson = False,
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """Every accepted need by where it is now; exit code 1 and the ids when one is stuck."""
+    from ihala_local.reconcile import as_table
+    from ihala_local.reconcile import reconcile as reconcile_books
+    from ihala_local.test_clock import parse_instant
+
+    with told_failures():
+        begin = parse_instant(since) if since else datetime.now(UTC) - timedelta(days=1)
+        endpoints = State(state.resolve()).endpoints()
+        found = asyncio.run(reconcile_books(endpoints, begin, parse_instant(until) if until else None))
+        if as_json:
+            console.print_raw(json.dumps(found))
+        else:
+            console.show(as_table(found))
+        if found["stuck"]:
+            fail(f"{len(found['stuck'])} stuck; they are published again by themselves: ./ihala reconcile")
 
 
 def check_named(record_ids: list[str] | None, groups: list[str] | None) -> None:

@@ -9,7 +9,7 @@ from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, Task, until_reachable
 
-from ihala_intake.adapters import cases, duplicates
+from ihala_intake.adapters import cases, duplicates, reconciliation
 from ihala_intake.adapters.audit_check import AuditCheck
 from ihala_intake.adapters.case_in_hand import PostgresAddressing, PostgresKnownCases
 from ihala_intake.adapters.erasure import Erasures
@@ -62,6 +62,8 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         prepare=[_open_keys(keys_database)],
         hourly=[_forget_answers(database), _forget_old_keys(database, doors.clock), retention.apply],
         finish=[keys_database.close],
+        expectations=[reconciliation.ROUTED],
+        accounts=reconciliation.needs,
         state={"doors": doors},
     )
 

@@ -11,6 +11,7 @@ from ihala_notification.adapters.claims import PostgresClaims
 from ihala_notification.adapters.delivery_log import PostgresDeliveryLog
 from ihala_notification.adapters.endpoints import PostgresEndpoints
 from ihala_notification.adapters.erasures import Erasures
+from ihala_notification.adapters.reconciliation import deliveries
 from ihala_notification.adapters.results import PostgresResults
 from ihala_notification.adapters.retention import Retention
 from ihala_notification.adapters.secret_box import SecretBox, key_from
@@ -73,6 +74,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
         tasks=[dispatcher.show, dispatcher.poll, dispatcher.record, ledger.follow],
         prepare=[_opened(client), dispatcher.be_seen, dispatcher.look],
         hourly=[erasures.blank_what_ended, Retention(database, settings.clock(), settings.delete_after).apply],
+        accounts=deliveries,
         finish=[dispatcher.finish, client.close],
     )
 

@@ -7,6 +7,7 @@ from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, Task
 
+from ihala_referral.adapters import reconciliation
 from ihala_referral.adapters.erasures import Erasures
 from ihala_referral.adapters.first_start import admit_first_admin, remember_calendar, remember_rules
 from ihala_referral.adapters.idempotency import forget_answers
@@ -38,7 +39,6 @@ from ihala_referral.entrypoints.clockwork import (
     LOOK_AGAIN_SECONDS,
     LOOK_AGAIN_UNDER_TEST_CLOCK_SECONDS,
     Clockwork,
-    Reconciler,
 )
 from ihala_referral.entrypoints.doors import Doors
 from ihala_referral.entrypoints.parties import party_consumer
@@ -81,13 +81,15 @@ def bootstrap(settings: ReferralSettings) -> Parts:
         migrations=HERE / "migrations",
         routers=[module.router for module in DOORS],
         consumers=[case_consumer(environment), party_consumer(environment), receipt_consumer()],
-        tasks=[_clockwork(settings, database, environment).run, Reconciler(database).run, topics.run, ledger.follow],
+        tasks=[_clockwork(settings, database, environment).run, topics.run, ledger.follow],
         prepare=[
             _first_admin(settings, database),
             _keep_calendar(database),
             _keep_rules(database, environment, shipped),
         ],
         hourly=[_forget_answers(database), _publish_then_delete(doors, retention)],
+        expectations=[reconciliation.TOLD],
+        accounts=reconciliation.referrals,
         state={"doors": doors},
     )
 

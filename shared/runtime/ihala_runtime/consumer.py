@@ -26,6 +26,7 @@ from ihala_runtime.retry_schedule import BackOff
 
 S = TypeVar("S")
 
+UNANSWERED = "unanswered"  # published again by who lacks the answer
 FOR_REBUILD = "rebuild"  # published again for the reader of a rebuild alone
 FLOOD_RECORDS = 50  # so many failures and no success: the fault is not the records'
 FLOOD_SHARE = 0.5  # of a batch
@@ -65,6 +66,7 @@ class Consumer(Generic[S]):
     once.  inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).  traced: False for
     a read model, whose updates say nothing of the journey.  gather_seconds: wait so long for more, where nobody
     waits for the result.  read_model: the table that holds nothing but what this topic told, if there is one.
+    answer_again: for records handled before whose sender asks what became of them.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Consumer(Generic[S]):
     traced: bool = True
     gather_seconds: float = 0.0
     read_model: ReadModel | None = None
+    answer_again: Callable[[S, Sequence[Received]], Awaitable[None]] | None = None
 
 
 class Stopping(Exception):
@@ -179,10 +182,8 @@ class ConsumerRunner:
         async with self._database.transaction() as work:
             good, poison = self._decoded(records, read_payloads=read_payloads)
             await parking.park_all(work, self.consumer.name, poison)
-            fresh, behind = await self._claimed(work, good)
-            async with self.consumer.open_scope(work, fresh) as scope:
-                for received in fresh:
-                    await self._handle(scope, received)
+            fresh, asked, behind = await self._claimed(work, good)
+            await self._handle_all(work, fresh, asked)
         self._failed_in_a_row = 0 if fresh else self._failed_in_a_row
         self._count(handled=len(fresh), parked=len(poison) + behind, repeated=len(good) - behind - len(fresh))
 
@@ -208,10 +209,8 @@ class ConsumerRunner:
                 good, poison = self._decoded([record])
                 if poison:
                     raise poison[0][1]
-                fresh, _ = await self._claimed(work, good)
-                async with self.consumer.open_scope(work, fresh) as scope:
-                    for received in fresh:
-                        await self._handle(scope, received)
+                fresh, asked, _ = await self._claimed(work, good)
+                await self._handle_all(work, fresh, asked)
         except Exception as error:
             if is_infrastructure(error):
                 raise
@@ -316,16 +315,26 @@ class ConsumerRunner:
             return error
         return None
 
-    async def _claimed(self, work: Work, received: Sequence[Received]) -> tuple[list[Received], int]:
-        """(those not handled before, each once; how many were parked behind a waiting one of their key)"""
+    async def _handle_all(self, work: Work, fresh: Sequence[Received], asked: Sequence[Received]) -> None:
+        async with self.consumer.open_scope(work, [*fresh, *asked]) as scope:
+            for received in fresh:
+                await self._handle(scope, received)
+            if asked and self.consumer.answer_again is not None:
+                await self.consumer.answer_again(scope, asked)
+
+    async def _claimed(self, work: Work, received: Sequence[Received]) -> tuple[list[Received], list[Received], int]:
+        """(not handled before, each once; handled, but asked after; how many parked behind one of their key)"""
         if not received:
-            return [], 0
+            return [], [], 0
         first = self._first_of_each(received)
         claimed = await inbox.claim(work.conn, self.consumer.name, {key: each.key for key, each in first.items()})
         behind = [each for each in received if each.key in claimed.blocked]
         for each in behind:
             await parking.park_behind(work, self.consumer.name, each.raw)
-        return [each for record_id, each in first.items() if record_id in claimed.fresh], len(behind)
+        fresh = [each for record_id, each in first.items() if record_id in claimed.fresh]
+        repeated = [each for record_id, each in first.items() if record_id not in claimed.fresh]
+        asked = [each for each in repeated if each.key not in claimed.blocked and each.envelope.again == UNANSWERED]
+        return fresh, asked, len(behind)
 
     async def _claimed_again(self, work: Work, received: Sequence[Received]) -> list[Received]:
         """The same for a parked record's own retry, which is not blocked by itself."""

@@ -25,6 +25,11 @@ BATCH_SECONDS = Histogram(
 CONSUMER_LAG = Gauge("ihala_consumer_lag_records", "Records not handled yet.", ["group", "topic", "partition"])
 PARKED = Gauge("ihala_parked_records", "Records set aside.", ["consumer", "state"])
 
+UNRECONCILED = Gauge("ihala_unreconciled", "Events that another service has not answered in time.", ["expectation"])
+RECONCILED = Counter(
+    "ihala_reconciled", "Events published again because nobody answered; should stay 0.", ["expectation"]
+)
+
 HTTP_SECONDS = Histogram(
     "ihala_http_request_seconds",
     "Time to answer a request.",

@@ -29,12 +29,15 @@ from ihala_runtime.health import Health
 from ihala_runtime.http import Limits, Observed, add_common_routes
 from ihala_runtime.http_parked import SetAside
 from ihala_runtime.http_parked import router as parked_router
+from ihala_runtime.http_reconciliation import Accounts, Books, no_accounts
+from ihala_runtime.http_reconciliation import router as reconciliation_router
 from ihala_runtime.http_replay import History
 from ihala_runtime.http_replay import router as replay_router
 from ihala_runtime.kafka import Consumers
 from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
 from ihala_runtime.postgres import Database
+from ihala_runtime.reconciliation import Expectation, Reconciler
 from ihala_runtime.retry_schedule import BackOff
 from ihala_runtime.settings import ServiceSettings
 
@@ -57,7 +60,9 @@ class Parts:
     """What a service's ``bootstrap`` gives.
 
     prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  hourly: clean-ups.
-    finish: before the relay stops, for work in hand.  state: for the routes, as ``app.state``.
+    finish: before the relay stops, for work in hand.
+    expectations: which of its events others answer.  accounts: what it accounts for, by id.
+    state: for the routes, as ``app.state``.
     """
 
     name: str
@@ -71,6 +76,8 @@ class Parts:
     prepare: Sequence[Task] = ()
     hourly: Sequence[Task] = ()
     finish: Sequence[Task] = ()
+    expectations: Sequence[Expectation] = ()
+    accounts: Accounts = no_accounts
     state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -97,7 +104,8 @@ def build_app(parts: Parts) -> FastAPI:
             *(_every(step, HOURLY_SECONDS) for step in parts.hourly),
         ]
         retries = [runner.retry_parked for runner in runners]
-        running = _start([relay.run, consumers.run, credentials.run, *repeated, *retries, *parts.tasks])
+        reconciler = Reconciler(parts.database, parts.expectations)
+        running = _start([relay.run, consumers.run, credentials.run, reconciler.run, *repeated, *retries, *parts.tasks])
         _spare_what_stays()
         _log.info("started", action="start", mode=parts.settings.mode)
         yield
@@ -113,11 +121,12 @@ def build_app(parts: Parts) -> FastAPI:
     )
     app.state.credentials = credentials
     app.state.consumers = consumers
+    app.state.books = Books(parts.database, parts.accounts)
     app.state.history = History(parts.database, parts.settings.kafka_bootstrap, tuple(wanted))
     app.state.set_aside = SetAside(parts.name, parts.database)
     for name, value in parts.state.items():
         setattr(app.state, name, value)
-    for router in (*parts.routers, parked_router, replay_router):
+    for router in (*parts.routers, parked_router, replay_router, reconciliation_router):
         app.include_router(router)
     add_common_routes(app, Health(parts.database, consumers.subscriptions), partial(asyncapi_document, parts.name))
     app.add_middleware(Limits)

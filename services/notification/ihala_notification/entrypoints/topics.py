@@ -20,7 +20,8 @@ from ihala_runtime.received import Received
 
 from ihala_notification.adapters.outgoing import Lanes, PostgresOutgoing, outgoing
 from ihala_notification.adapters.partners import store_partner, store_row
-from ihala_notification.domain.message import ATTEMPT_ENDING_TYPES, TOLD_TYPES
+from ihala_notification.adapters.reconciliation import answer_again
+from ihala_notification.domain.message import ATTEMPT_ENDING_TYPES, TOLD_TYPES, delivery_id
 from ihala_notification.handlers.tell_agency import ReferralNews, TellAgency
 
 HANDLED_TYPES = TOLD_TYPES | ATTEMPT_ENDING_TYPES
@@ -53,12 +54,24 @@ def dispatch_consumer(tell_agency: TellAgency, lanes: Lanes) -> Consumer[Batch]:
     async def tell(batch: Batch, received: Received) -> None:
         tell_agency(_news(received, batch.event(received)), batch.outgoing)
 
+    async def tell_what_became(batch: Batch, asked: Sequence[Received]) -> None:
+        """Their receipts once more; a message of which nothing is left is told, as if for the first time."""
+        by_delivery = {}
+        for each in asked:
+            event = batch.event(each)
+            if event.partner_id is not None:
+                by_delivery[delivery_id(UUID(each.envelope.id), event.partner_id)] = each
+        known = await answer_again(batch.outgoing.work.conn, by_delivery)
+        for lost in by_delivery.keys() - known:
+            await tell(batch, by_delivery[lost])
+
     return Consumer(
         name="notification.dispatch",
         topics=(REFERRAL_LIFECYCLE.name,),
         open_scope=open_batch,
         handlers=dict.fromkeys(HANDLED_TYPES, tell),
         ignore=OTHERS_BUSINESS.__contains__,
+        answer_again=tell_what_became,
     )
 
 

@@ -1,6 +1,6 @@
 """A referral as rows: one in `referral`, one in `attempt` for each agency asked.
 
-The columns stand here once, for reading and for writing.  `tried`, `receipt_at` and `resent_at` of an attempt are
+The columns stand here once, for reading and for writing.  `tried` and `receipt_at` of an attempt are
 other writers' and never written here.
 """
 

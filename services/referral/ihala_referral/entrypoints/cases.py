@@ -26,6 +26,7 @@ from ihala_runtime.received import Received
 
 from ihala_referral.adapters.indicator_rows import count_information
 from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
+from ihala_referral.adapters.reconciliation import answer_again
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.errors import NoCoordinationCell
 from ihala_referral.handlers.apply_consent import apply_consent
@@ -53,6 +54,7 @@ def case_consumer(environment: Environment) -> Consumer[PostgresUnit]:
             catalogue.SUBJECT_ERASED.type: _known(_erased),
             catalogue.INFORMATION_GIVEN.type: _informed,
         },
+        answer_again=_tell_again,
     )
 
 
@@ -74,6 +76,11 @@ def _case_id(received: Received) -> UUID | None:
         return UUID((received.key or b"").decode())
     except (ValueError, UnicodeDecodeError):
         return None
+
+
+async def _tell_again(unit: PostgresUnit, asked: Sequence[Received]) -> None:
+    """Intake has not heard what became of these cases."""
+    await answer_again(unit.work.conn, [case_id for case_id in map(_case_id, asked) if case_id is not None])
 
 
 def _known(

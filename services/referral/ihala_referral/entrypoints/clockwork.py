@@ -1,4 +1,4 @@
-"""Time as an entrypoint: due timers are answered, lost messages found.
+"""Time as an entrypoint: due timers are answered.
 
 Referrals are locked first, then their timers taken, then their state asked: the other order deadlocks with moves.
 """
@@ -18,7 +18,6 @@ from ihala_referral.adapters import measures
 from ihala_referral.adapters.affected_referrals import held_by_gone
 from ihala_referral.adapters.calendar_rows import counted_by_an_older_calendar
 from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
-from ihala_referral.adapters.receipt_rows import send_lost_again
 from ihala_referral.adapters.referral_rows import lock_free_referrals
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.adapters.timer_rows import DueTimer, due_timers, postpone_timer, take_timers
@@ -31,7 +30,6 @@ from ihala_referral.handlers.offer_freed_place import offer_freed_place
 
 LOOK_AGAIN_SECONDS = 1.0
 LOOK_AGAIN_UNDER_TEST_CLOCK_SECONDS = 0.1
-RECONCILE_EVERY_SECONDS = 10.0
 TOGETHER = 50  # timers answered in one transaction
 POSTPONED = timedelta(minutes=1)  # a timer that cannot be answered lets the others go first
 
@@ -172,29 +170,3 @@ class Clockwork:
             async with self._database.transaction() as work, open_unit(work, self._environment, older) as unit:
                 count_again(unit)
         return len(older)
-
-
-class Reconciler:
-    """Finds `sent` events that nobody confirmed and publishes them again."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            await asyncio.sleep(RECONCILE_EVERY_SECONDS)
-            try:
-                await self.look()
-            except Exception as error:
-                if not is_infrastructure(error):
-                    raise
-
-    async def look(self) -> int:
-        async with self._database.transaction() as work:
-            found = await send_lost_again(work.conn)
-        if found:
-            measures.SENT_AGAIN.inc(found)
-            self._database.committed.set()
-            _log.warning("sent again without a receipt", action="reconcile", count=found)
-        return found

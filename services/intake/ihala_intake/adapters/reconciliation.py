@@ -1,0 +1,39 @@
+"""Accepted needs and what came back of them: every need of a case becomes a referral, of which an event tells."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from ihala_events.catalogue import CASE_HELD, CASE_SUBMITTED
+from ihala_runtime.reconciliation import Expectation, Span
+
+_UNROUTED = """
+SELECT event.event_id FROM event JOIN case_file ON case_file.case_id = event.aggregate_id
+WHERE event.type = ANY($1) AND (event.created_at > $2 AND event.created_at <= $3 OR event.event_id = ANY($4))
+    AND case_file.erased_at IS NULL AND EXISTS (
+        SELECT FROM jsonb_to_recordset(case_file.needs) AS need (need_id uuid) WHERE NOT EXISTS (
+            SELECT FROM addressee WHERE addressee.case_id = case_file.case_id AND addressee.need_id = need.need_id))
+"""
+_NEEDS = """
+SELECT need.need_id::text AS id, case_id, event_id, case_file.created_at AS at
+FROM case_file CROSS JOIN jsonb_to_recordset(needs) AS need (need_id uuid)
+    LEFT JOIN event ON event.aggregate_id = case_id AND event.sequence = 1
+WHERE case_file.created_at >= $1 AND case_file.created_at < $2 AND erased_at IS NULL AND need.need_id::text > $3
+ORDER BY need.need_id::text LIMIT $4
+"""
+
+
+async def _unrouted(connection: asyncpg.Connection, span: Span, known: Sequence[UUID]) -> list[UUID]:
+    kinds = [CASE_SUBMITTED.type, CASE_HELD.type]
+    rows = await connection.fetch(_UNROUTED, kinds, span.since, span.until, list(known))
+    return [row["event_id"] for row in rows]
+
+
+ROUTED = Expectation("routed", _unrouted)
+"""Referral answers a case with an event about each of its needs."""
+
+
+async def needs(connection: asyncpg.Connection, span: Span, after: str, limit: int) -> list[dict[str, Any]]:
+    """Every accepted need, and the event that told of it."""
+    return [dict(row) for row in await connection.fetch(_NEEDS, span.since, span.until, after, limit)]
