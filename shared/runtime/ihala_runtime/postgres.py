@@ -6,9 +6,11 @@ with their outbox rows, so that an event is stored exactly when the change it te
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import cast
+from functools import lru_cache
+from typing import Any, cast
 
 import asyncpg
 
@@ -95,6 +97,34 @@ class Database:
         connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_TIMEOUT_SECONDS, server_settings=settings)
         await _prepare(connection)
         return connection
+
+
+class Writes:
+    """Statements that go to the server together, as one: a round trip for all of them.
+
+    They see the database as it was before any of them, so none may read, or touch a row, that another one writes.
+    """
+
+    def __init__(self) -> None:
+        self._statements: list[str] = []
+        self._arguments: list[Any] = []
+
+    def add(self, statement: str, *arguments: Any) -> None:
+        """statement: plain INSERT, UPDATE or DELETE, its parameters numbered from $1."""
+        self._statements.append(_shifted(statement, len(self._arguments)))
+        self._arguments += arguments
+
+    async def send(self, connection: asyncpg.Connection) -> None:
+        if not self._statements:
+            return
+        *first, last = self._statements
+        named = ", ".join(f"w{number} AS ({statement})" for number, statement in enumerate(first))
+        await connection.execute(f"WITH {named} {last}" if named else last, *self._arguments)
+
+
+@lru_cache(maxsize=500)
+def _shifted(statement: str, by: int) -> str:
+    return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", statement)
 
 
 async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 from ihala_events.intake import ConsentRequest, ConsentScope
 from ihala_events.vocabulary import ConsentBasis
+from ihala_runtime.postgres import Writes
 
 from ihala_intake.domain.acceptance import NewCase
 
@@ -114,14 +115,16 @@ class CaseRow:
 
 
 async def insert_cases(connection: asyncpg.Connection, rows: Sequence[CaseRow]) -> None:
-    """Store new cases and their consents, one statement each."""
+    """Store new cases and their consents, in one round trip."""
     if rows:
-        await _insert(connection, _INSERT_CASES, [_case_columns(row) for row in rows])
-        await _insert(connection, _INSERT_CONSENTS, [_consent_columns(row.case) for row in rows])
+        writes = Writes()
+        writes.add(_INSERT_CASES, *_columns([_case_columns(row) for row in rows]))
+        writes.add(_INSERT_CONSENTS, *_columns([_consent_columns(row.case) for row in rows]))
+        await writes.send(connection)
 
 
-async def _insert(connection: asyncpg.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-    await connection.execute(statement, *(list(column) for column in zip(*rows, strict=True)))
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _case_columns(row: CaseRow) -> tuple[object, ...]:
@@ -156,7 +159,7 @@ async def replace_consent(
     )
     scope = json.dumps([entry.model_dump(mode="json") for entry in given.scope])
     row = (consent_id, case_id, given.text_version, given.lang, given.mode.value, given.basis.value, scope, at)
-    await _insert(connection, _INSERT_CONSENTS, [row])
+    await connection.execute(_INSERT_CONSENTS, *_columns([row]))
 
 
 async def withdraw_consent(

@@ -3,7 +3,8 @@
 The wrapped keys are durable in their own database before the cases are: a stored case can always be opened.
 """
 
-from collections.abc import Container, Sequence
+import asyncio
+from collections.abc import Awaitable, Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from typing import Any
@@ -75,8 +76,7 @@ class IntakeStore:
                 wrapped.append((submission.accepted.case_id, sealed.wrapped_key))
                 rows.append(CaseRow(submission.accepted, sealed.file, submission.journey))
             work.record(_event(submission))
-        await self.keys.keep(wrapped)
-        await cases.insert_cases(work.conn, rows)
+        await _both(self.keys.keep(wrapped), cases.insert_cases(work.conn, rows))
         return {_key(submission): submission.answer for submission in submissions}
 
     async def _held_where_suspected(self, work: Work, submissions: Sequence[Submission]) -> Sequence[Submission]:
@@ -116,6 +116,13 @@ class IntakeStore:
             return submission
         case = with_new_reference(submission.accepted, self.policy)
         return replace(submission, accepted=case, answer=answer(case, self.policy))
+
+
+async def _both(keeping: Awaitable[None], inserting: Awaitable[None]) -> None:
+    """At once, because they are two databases; both have ended when this returns or raises."""
+    for outcome in await asyncio.gather(keeping, inserting, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
 
 
 def _key(submission: Submission) -> RequestKey:

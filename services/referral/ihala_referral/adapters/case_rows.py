@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 from ihala_events.intake import RoutingProfile
 from ihala_events.vocabulary import ConsentBasis, PartnerType
+from ihala_runtime.postgres import Writes
 
 from ihala_referral.domain.attempt import CaseFile
 from ihala_referral.domain.case import Consent, ScopeEntry, consent_of
@@ -48,7 +49,7 @@ def new_case(profile: RoutingProfile, routed_at: datetime) -> NewCase:
     return NewCase(file, profile.commune_code, profile.age_band, profile.sex, kept, routed_at)
 
 
-async def insert_cases(connection: asyncpg.Connection, cases: Iterable[NewCase]) -> None:
+def insert_cases(writes: Writes, cases: Iterable[NewCase]) -> None:
     rows = [
         (
             case.file.case_id,
@@ -66,15 +67,16 @@ async def insert_cases(connection: asyncpg.Connection, cases: Iterable[NewCase])
         )
         for case in sorted(cases, key=lambda each: each.file.case_id)
     ]
-    await connection.execute(
-        "INSERT INTO case_profile (case_id, case_ref, desk_id, commune_code, age_band, sex, language_tags,"
-        " interpreter_needed, recorded_by, consent, profile, routed_at)"
-        " SELECT a, b, c, d, e, f, g::jsonb, h, i::jsonb, j, k::jsonb, l"
-        " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
-        " $8::boolean[], $9::text[], $10::jsonb[], $11::text[], $12::timestamptz[])"
-        " AS given (a, b, c, d, e, f, g, h, i, j, k, l)",
-        *(list(column) for column in zip(*rows, strict=True)),
-    )
+    writes.add(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
+
+
+_INSERT = """
+INSERT INTO case_profile (case_id, case_ref, desk_id, commune_code, age_band, sex, language_tags, interpreter_needed,
+    recorded_by, consent, profile, routed_at)
+SELECT a, b, c, d, e, f, g::jsonb, h, i::jsonb, j, k::jsonb, l
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[],
+    $9::text[], $10::jsonb[], $11::text[], $12::timestamptz[]) AS given (a, b, c, d, e, f, g, h, i, j, k, l)
+"""
 
 
 async def read_cases(connection: asyncpg.Connection, case_ids: Sequence[UUID]) -> dict[UUID, CaseFile]:

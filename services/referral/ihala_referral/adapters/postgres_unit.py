@@ -14,7 +14,7 @@ import asyncpg
 from ihala_events.intake import RoutingProfile
 from ihala_runtime import telemetry
 from ihala_runtime.outbox import new_event
-from ihala_runtime.postgres import Work
+from ihala_runtime.postgres import Work, Writes
 
 from ihala_referral.adapters.capacity_rows import write_places
 from ihala_referral.adapters.case_rows import (
@@ -170,15 +170,17 @@ class PostgresUnit:
     async def flush(self) -> None:
         """Store what changed since the last flush; the events follow when the transaction ends."""
         connection = self.work.conn
+        writes = Writes()
         if self._new_cases:
-            await insert_cases(connection, self._new_cases)
+            insert_cases(writes, self._new_cases)
+        if self._changed:
+            put_referrals(writes, self._changed.values(), self._snapshot.calendar_version)
+            set_timers(writes, self._changed.values(), self._loaded, self._scene.calendar)
+        await writes.send(connection)
         for case_id, consent in sorted(self._new_consents.items(), key=lambda each: each[0]):
             await put_consent(connection, case_id, consent)
         for case_id in sorted(self._corrected):
             await put_languages(connection, self._cases[case_id])
-        if self._changed:
-            await put_referrals(connection, self._changed.values(), self._snapshot.calendar_version)
-            await set_timers(connection, self._changed.values(), self._loaded, self._scene.calendar)
         if self._withdrawn:
             await forget_profiles(connection, sorted(self._withdrawn))
         for case_id in sorted(self._erased):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 from ihala_events.vocabulary import AttemptState, HoldReason, Outcome, PartnerType, ReferralState, Urgency
+from ihala_runtime.postgres import Writes
 
 from ihala_referral.domain.attempt import Attempt, CaseFile
 from ihala_referral.domain.directory import Link
@@ -82,13 +83,13 @@ _PUT_REFERRALS = _upsert("referral", REFERRAL_COLUMNS, ["referral_id"])
 _PUT_ATTEMPTS = _upsert("attempt", ATTEMPT_COLUMNS, ["referral_id", "attempt_no"])
 
 
-async def put_referrals(connection: asyncpg.Connection, referrals: Iterable[Referral], calendar_version: int) -> None:
+def put_referrals(writes: Writes, referrals: Iterable[Referral], calendar_version: int) -> None:
     """Insert or replace, in the order of their ids.  calendar_version: of the calendar they were counted by."""
     ordered = sorted(referrals, key=lambda each: each.referral_id)
     attempts = [(referral, attempt) for referral in ordered for attempt in referral.attempts]
-    await connection.execute(_PUT_REFERRALS, *_columns(_referral_row(each, calendar_version) for each in ordered))
+    writes.add(_PUT_REFERRALS, *_columns(_referral_row(each, calendar_version) for each in ordered))
     if attempts:
-        await connection.execute(_PUT_ATTEMPTS, *_columns(_attempt_row(*each) for each in attempts))
+        writes.add(_PUT_ATTEMPTS, *_columns(_attempt_row(*each) for each in attempts))
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

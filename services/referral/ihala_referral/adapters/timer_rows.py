@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+from ihala_runtime.postgres import Writes
 
 from ihala_referral.domain.attempt import Clock
 from ihala_referral.domain.calendar import Calendar
@@ -20,9 +21,7 @@ class DueTimer(NamedTuple):
     kind: Clock
 
 
-async def set_timers(
-    connection: asyncpg.Connection, referrals: Collection[Referral], known: Container[UUID], calendar: Calendar
-) -> None:
+def set_timers(writes: Writes, referrals: Collection[Referral], known: Container[UUID], calendar: Calendar) -> None:
     """Replace the timers of these referrals by those their state asks for.  known: those that may have some."""
     wanted = [
         (referral.referral_id, kind, due_at)
@@ -32,20 +31,19 @@ async def set_timers(
     columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], []]
     old = sorted(referral.referral_id for referral in referrals if referral.referral_id in known)
     if old:
-        await connection.execute(
-            "DELETE FROM timer WHERE aggregate_id = ANY($1::uuid[])"
-            " AND (aggregate_id, kind) NOT IN (SELECT * FROM unnest($2::uuid[], $3::text[]))",
-            old,
-            *columns[:2],
-        )
+        writes.add(_DROP_OTHERS, old, *columns[:2])
     if wanted:
-        await connection.execute(
-            "INSERT INTO timer (aggregate_id, kind, due_at)"
-            " SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])"
-            " ON CONFLICT (aggregate_id, kind) DO UPDATE SET due_at = EXCLUDED.due_at"
-            " WHERE timer.due_at <> EXCLUDED.due_at",
-            *columns,
-        )
+        writes.add(_SET, *columns)
+
+
+_DROP_OTHERS = """
+DELETE FROM timer WHERE aggregate_id = ANY($1::uuid[])
+    AND (aggregate_id, kind) NOT IN (SELECT * FROM unnest($2::uuid[], $3::text[]))
+"""
+_SET = """
+INSERT INTO timer (aggregate_id, kind, due_at) SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
+ON CONFLICT (aggregate_id, kind) DO UPDATE SET due_at = EXCLUDED.due_at WHERE timer.due_at <> EXCLUDED.due_at
+"""
 
 
 async def due_timers(connection: asyncpg.Connection, now: datetime) -> list[DueTimer]:
