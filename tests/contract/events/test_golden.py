@@ -4,6 +4,7 @@ A golden file changes only together with a new version of its event type.
 """
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ihala_events.catalogue import COPIES, EVENT_TYPES, EventType
 from ihala_events.envelope import Envelope, MalformedEnvelope
 from ihala_events.json_schema import event_schema
 from ihala_events.wire import Payload
+from ihala_runtime.received import RawRecord, Received
 from pydantic import ValidationError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -56,6 +58,15 @@ def test_a_field_of_a_later_version_is_ignored_from_us_and_refused_from_stranger
     else:
         with pytest.raises(ValidationError):
             read(kind, later)
+
+
+@KINDS
+def test_what_a_later_version_of_our_services_adds_is_passed_over(kind: EventType) -> None:
+    later = json.dumps({**golden(kind), "of_a_later_version": {"a": [1]}}).encode()
+    envelope = Envelope("1", "/ihala/somebody", kind.type, datetime.now(UTC), "1")
+    received = Received(envelope, RawRecord("t", 0, 0, b"1", later, ()))
+
+    assert json.loads(received.payload(kind.payload).model_dump_json()) == golden(kind)
 
 
 @pytest.mark.parametrize("name", READS)

@@ -11,24 +11,24 @@ from ihala_referral.domain.case import case_of_profile
 from ihala_referral.domain.comparison import PastCase
 
 CASES_AT_ONCE = 200
-NOBODY = UUID(int=0)
+LAST = UUID(int=2**128 - 1)
 
 
 async def kept_cases(database: Database) -> AsyncIterator[Sequence[asyncpg.Record]]:
-    """Every kept case, some at a time, no transaction between; rows for `past_case`."""
-    after = NOBODY
+    """Every kept case, the newest first, some at a time, no transaction between; rows for `past_case`."""
+    before = LAST
     while True:
         async with database.connection() as connection:
             rows = await connection.fetch(
                 "SELECT case_id, case_ref, routed_at, profile::text AS profile FROM case_profile"
-                " WHERE profile IS NOT NULL AND case_id > $1 ORDER BY case_id LIMIT $2",
-                after,
+                " WHERE profile IS NOT NULL AND case_id < $1 ORDER BY case_id DESC LIMIT $2",
+                before,
                 CASES_AT_ONCE,
             )
         if not rows:
             return
         yield rows
-        after = rows[-1]["case_id"]
+        before = rows[-1]["case_id"]
 
 
 def past_case(row: asyncpg.Record) -> PastCase:
