@@ -1,9 +1,11 @@
 """Who may see a referral, and how much of it.
 
 An agency sees what it was asked for and no other's attempts; a restricted need and what gives it away are masked
-for everyone but the addressed agency and the staff who work with the case (P07, P11).
+for everyone but the addressed agency and the staff who work with the case (P07, P11).  Only that staff sees that
+there is a household, or that the case once resembled another.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,9 @@ from ihala_events.wire import rfc3339
 
 from ihala_referral.domain.attempt import Attempt
 from ihala_referral.domain.referral import Referral
+from ihala_referral.domain.routing import ReferralFlag
 
+STAFF = frozenset({Role.DESK, Role.PROTECTION})
 EVERY_DESK = frozenset({Role.OPERATOR, Role.PROTECTION})
 
 
@@ -52,15 +56,15 @@ def shown(referral: Referral, viewer: Viewer, trace_id: str | None, waiting_posi
         "state": referral.state,
         "hold_reason": referral.hold_reason,
         "partner_id": addressed.partner_id if addressed else None,
-        "partner_type": addressed.partner_type if addressed else None,
+        "partner_type": addressed.partner_type if addressed and not masked else None,
         "attempt_no": addressed.attempt_no if addressed else len(referral.attempts),
-        "attempts": [_shown_attempt(each) for each in attempts],
+        "attempts": [_shown_attempt(each, masked=masked) for each in attempts],
         "handover": _shown_handover(referral, viewer),
         "rule_id": None if masked else referral.rule_id,
         "row": None if masked else referral.row,
         "rule_set_version": referral.rule_set_version,
         "explanation": None if masked or viewer.role is Role.AGENCY else referral.explanation,
-        "flags": [] if masked else list(referral.flags),
+        "flags": [] if masked else [flag for flag in referral.flags if _may_see_flag(flag, viewer)],
         "received_at": rfc3339(referral.received_at),
         "sent_at": rfc3339(referral.sent_at) if referral.sent_at else None,
         "ack_due": rfc3339(referral.ack_due),
@@ -77,7 +81,16 @@ def _knows_the_need(referral: Referral, viewer: Viewer) -> bool:
     """The addressed agency, one that is asked to take over, and the staff who confirm."""
     if viewer.role is Role.AGENCY:
         return _is_a_side(referral, viewer)
-    return viewer.role in (Role.DESK, Role.PROTECTION)
+    return viewer.role in STAFF
+
+
+def _may_see_flag(flag: str, viewer: Viewer) -> bool:
+    return flag != ReferralFlag.SIBLINGS_SPLIT or viewer.role in STAFF
+
+
+def seen_by(viewer: Viewer, items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a timeline: an agency sees its own attempts, not what came before it or passed without it."""
+    return [item for item in items if viewer.role is not Role.AGENCY or item["partner_id"] == viewer.party_id]
 
 
 def _is_a_side(referral: Referral, viewer: Viewer) -> bool:
@@ -101,7 +114,7 @@ def _is_own(attempt: Attempt, viewer: Viewer) -> bool:
     return attempt.partner_id == viewer.party_id
 
 
-def _shown_attempt(attempt: Attempt) -> dict[str, Any]:
+def _shown_attempt(attempt: Attempt, *, masked: bool) -> dict[str, Any]:
     return {
         "attempt_no": attempt.attempt_no,
         "partner_id": attempt.partner_id,
@@ -110,5 +123,5 @@ def _shown_attempt(attempt: Attempt) -> dict[str, Any]:
         "sent_at": rfc3339(attempt.sent_at),
         "ack_due": rfc3339(attempt.ack_due),
         "answered_at": rfc3339(attempt.answered_at) if attempt.answered_at else None,
-        "programme_id": attempt.programme_id,
+        "programme_id": None if masked else attempt.programme_id,
     }

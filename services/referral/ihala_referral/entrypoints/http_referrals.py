@@ -23,7 +23,7 @@ from ihala_referral.adapters.referral_queries import Filter, list_referrals, rea
 from ihala_referral.adapters.waiting_rows import positions
 from ihala_referral.domain.errors import MoveRefused
 from ihala_referral.domain.referral import Referral
-from ihala_referral.domain.visibility import Viewer, may_see, shown
+from ihala_referral.domain.visibility import STAFF, Viewer, may_see, seen_by, shown
 from ihala_referral.entrypoints.doors import (
     Cursor,
     Limit,
@@ -33,7 +33,7 @@ from ihala_referral.entrypoints.doors import (
     referral_id_of,
     viewer_of,
 )
-from ihala_referral.entrypoints.moves import AGENCY, MOVE_DOORS, STAFF, MoveDoor
+from ihala_referral.entrypoints.moves import AGENCY, MOVE_DOORS, MoveDoor
 from ihala_referral.handlers.mover import Mover
 
 router = APIRouter(prefix="/v1/referrals", tags=["referral"])
@@ -92,9 +92,7 @@ async def happened(request: Request, referral_id: str, principal: Reader) -> dic
     referral = await _seen(request, referral_id, viewer)
     async with doors_of(request).database.connection() as connection:
         items = await timeline(connection, referral.referral_id)
-    if viewer.party_id is not None:
-        items = [item for item in items if item["partner_id"] in (viewer.party_id, None)]
-    return {"items": items, "next_cursor": None}
+    return {"items": seen_by(viewer, items), "next_cursor": None}
 
 
 async def _seen(request: Request, referral_id: str, viewer: Viewer) -> Referral:

@@ -10,6 +10,7 @@ from ihala_events.wire import Request
 from pydantic import TypeAdapter
 
 from ihala_referral.domain.attempt import Happenings
+from ihala_referral.domain.visibility import STAFF
 from ihala_referral.handlers.accept import accept
 from ihala_referral.handlers.accept_handover import accept_handover
 from ihala_referral.handlers.acknowledge import acknowledge
@@ -29,7 +30,6 @@ from ihala_referral.handlers.take_back_handover import take_back_handover
 from ihala_referral.handlers.waitlist import waitlist
 
 AGENCY = frozenset({Role.AGENCY})
-STAFF = frozenset({Role.DESK, Role.PROTECTION})
 
 
 @dataclass(frozen=True, slots=True)
