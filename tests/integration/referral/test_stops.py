@@ -64,6 +64,23 @@ async def _left(referral: Running, referral_id: str) -> bool:
     return bool((await referral.seen(referral_id))["partner_id"] != AOURIR)
 
 
+async def test_a_handover_to_it_ends_and_the_agency_that_proposed_it_goes_on(referral: Running, agency: Client) -> None:
+    (made,) = await referral.routed("HEA-PHC", commune_code="AGD-AGADIR")
+    await move(referral.centre, made["referral_id"], "accept")
+    await move(referral.centre, made["referral_id"], "handover", {"partner_id": AOURIR})
+
+    await referral.admin.call("POST", f"/v1/partners/{AOURIR}/stop", LEAKED)
+
+    await wait_until(lambda: _has_no_handover(referral, made["referral_id"]))
+    seen = await referral.seen(made["referral_id"])
+    assert (seen["partner_id"], seen["state"]) == (CENTRE, "accepted")
+    assert [each["state"] for each in seen["attempts"]] == ["accepted", "recalled"]
+
+
+async def _has_no_handover(referral: Running, referral_id: str) -> bool:
+    return (await referral.seen(referral_id))["handover"] is None
+
+
 async def test_its_keys_open_nothing_and_stay_revoked_when_it_is_resumed(referral: Running, agency: Client) -> None:
     await referral.admin.call("POST", f"/v1/partners/{AOURIR}/stop", LEAKED)
     await wait_until(lambda: _is_unknown(agency))

@@ -1,6 +1,7 @@
 """A warm handover: both sides confirm, and at no moment is nobody responsible."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 from ihala_events.access import Role
@@ -146,6 +147,24 @@ def test_a_withdrawn_consent_recalls_both_sides_and_asks_both_to_delete() -> Non
         ("deletion-requested", WOMEN),
     ]
     assert referral.timers(calendar()) == {}
+
+
+@pytest.mark.parametrize(
+    ("gone", "reason"),
+    [({"stopped": True}, "AGENCY_STOPPED"), ({"active": (date.min, date(2026, 11, 15))}, "AGENCY_LEFT")],
+)
+def test_a_handover_to_an_agency_that_is_gone_has_failed_and_the_giver_stays(gone: dict[str, Any], reason: str) -> None:
+    referral = handover_proposed()
+
+    happened = referral.leave_agency(a_scene(NOON, directory=directory_with(partner(WOMEN, **gone))))
+
+    assert [(name, each.payload.partner_id) for name, each in zip(names(happened), happened, strict=True)] == [
+        ("handover-recalled", WOMEN),
+        ("handover-failed", CENTRE),
+        ("escalated", CENTRE),
+    ]
+    assert happened[1].payload.model_dump()["reason_code"] == reason
+    assert (responsible(referral), referral.handover, referral.state) == (CENTRE, None, ReferralState.ACCEPTED)
 
 
 def test_a_place_of_the_receiver_is_taken_when_it_is_asked_and_the_givers_given_back_when_it_took_over() -> None:

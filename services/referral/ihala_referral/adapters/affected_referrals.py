@@ -29,18 +29,24 @@ async def page_of_affected(
     return [dict(row) | {"referral_id": str(row["referral_id"]), "sent_at": rfc3339(row["sent_at"])} for row in rows]
 
 
-# $1: today.  Whoever has not taken the case yet must still be in the directory; nobody that was stopped may go on.
+# $1: today.  Whoever has not taken the case yet, or is asked to take it over, must still be in the directory; nobody
+# that was stopped may go on.
 HELD_BY_GONE = """
-FROM partner p JOIN referral r ON r.partner_id = p.partner_id
-WHERE (p.stopped AND r.state NOT IN ('proposed', 'closed', 'withdrawn'))
-    OR (p.record->>'active_until' < $1 AND r.state IN ('sent', 'acknowledged', 'waitlisted'))
+FROM (
+    SELECT r.referral_id, r.urgency FROM partner p JOIN referral r ON r.partner_id = p.partner_id
+    WHERE (p.stopped AND r.state NOT IN ('proposed', 'closed', 'withdrawn'))
+        OR (p.record->>'active_until' < $1 AND r.state IN ('sent', 'acknowledged', 'waitlisted'))
+    UNION ALL SELECT r.referral_id, r.urgency
+    FROM partner p JOIN attempt a USING (partner_id) JOIN referral r USING (referral_id)
+    WHERE a.state = 'handover' AND (p.stopped OR p.record->>'active_until' < $1)
+) held
 """
 
 
 async def held_by_gone(connection: asyncpg.Connection, now: datetime) -> Sequence[UUID]:
-    """Open referrals whose agency was stopped or has left, the most urgent first."""
+    """Open referrals whose agency, or the one asked to take over, was stopped or has left; the most urgent first."""
     rows = await connection.fetch(
-        f"SELECT r.referral_id {HELD_BY_GONE} ORDER BY r.urgency, r.referral_id LIMIT $2",
+        f"SELECT referral_id {HELD_BY_GONE} ORDER BY urgency, referral_id LIMIT $2",
         now.date().isoformat(),
         TAKEN_AT_ONCE,
     )
