@@ -89,6 +89,28 @@ def test_an_example_shows_both_sides_and_a_restricted_need_has_none() -> None:
     assert compared_over(hospital, a_case("HEA-INF"))["examples"] == []
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        a_case("HEA-MAT", "SOC-GBV"),
+        a_case("HEA-MAT", vulnerabilities=frozenset({"V-GBV"})),
+        a_case("HEA-MAT", vulnerabilities=frozenset({"V-VOT"})),
+        a_case(a_need("HEA-EMG", danger_to_life=False), age=16, basis=ConsentBasis.BEST_INTEREST),
+    ],
+)
+def test_a_rule_set_made_to_find_who_has_a_restricted_need_finds_a_number_alone(case: Case) -> None:
+    rule_sets = (
+        edited('chain = ["PT-ESSP", "PT-NGO-WOM"]', 'chain = ["PT-NGO-WOM", "PT-ESSP"]'),
+        edited('id = "R27b"\nneeds = ["SOC-GBV"]\n', 'id = "R27b"\nneeds = ["SOC-GBV"]\nadds = ["SOC-FOO"]\n'),
+        edited('id = "R07"\nneeds = ["HEA-EMG"]\nurgency = "U1"', 'id = "R07"\nneeds = ["HEA-EMG"]\nurgency = "U0"'),
+    )
+
+    answers = [compared_over(each, case) for each in rule_sets]
+
+    assert sum(each["changed"] for each in answers) > 0
+    assert [each["examples"] for each in answers] == [[], [], []]
+
+
 def test_there_are_at_most_twenty_examples() -> None:
     women_first = edited('chain = ["PT-ESSP", "PT-NGO-WOM"]', 'chain = ["PT-NGO-WOM", "PT-ESSP"]')
 

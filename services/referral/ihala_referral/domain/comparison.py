@@ -1,7 +1,9 @@
 """Two rule sets over the same past cases: what would have gone elsewhere.
 
-Owns what counts as a change.  Every case is routed by both at the instant at which it was routed then, over the
-present directory and calendar and without counted places, so that the rules alone differ.
+Owns what counts as a change, and which cases are never an example: whoever may write a rule set must not learn from
+it which case holds a restricted need or what points to one (P07).  Every case is routed by both at the instant at
+which it was routed then, over the present directory and calendar and without counted places, so that the rules alone
+differ.
 """
 
 from collections import Counter
@@ -17,7 +19,7 @@ from ihala_events.wire import rfc3339
 
 from ihala_referral.domain.case import Case
 from ihala_referral.domain.errors import NoCoordinationCell
-from ihala_referral.domain.routing import Routed, World, route
+from ihala_referral.domain.routing import Routed, World, is_sensitive, route
 
 MOST_EXAMPLES = 20
 
@@ -73,17 +75,20 @@ class Comparison:
             self.skipped += 1
             return
         self.cases += 1
+        may_show = not is_sensitive(past.case) and RESTRICTED_NEEDS.isdisjoint(old | new)
         for need_code in old | new:
             self.referrals += 1
-            self._compare(past, need_code, old.get(need_code), new.get(need_code))
+            self._compare(past, need_code, old.get(need_code), new.get(need_code), may_show=may_show)
 
-    def _compare(self, past: PastCase, need_code: str, old: Routed | None, new: Routed | None) -> None:
+    def _compare(
+        self, past: PastCase, need_code: str, old: Routed | None, new: Routed | None, *, may_show: bool
+    ) -> None:
         changes = changes_of(old, new)
         if not changes:
             return
         self.changed += 1
         self.counts.update((masked(need_code), change) for change in changes)
-        if need_code not in RESTRICTED_NEEDS and len(self.examples) < MOST_EXAMPLES:
+        if may_show and len(self.examples) < MOST_EXAMPLES:
             self.examples.append(Example(past.case_id, past.case_ref, need_code, changes, old, new))
 
     def add_all(self, cases: Iterable[PastCase]) -> None:

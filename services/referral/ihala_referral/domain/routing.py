@@ -488,9 +488,11 @@ SILENT_BASES = frozenset({ConsentBasis.BEST_INTEREST, ConsentBasis.VITAL_INTERES
 SILENT_VULNERABILITIES = frozenset({Vulnerability.GENDER_VIOLENCE, Vulnerability.TRAFFICKING})
 
 
+def is_sensitive(case: Case) -> bool:
+    """Something in the case points to a restricted need, even where none was asked or added."""
+    alone = case.consent is not None and case.consent.basis is ConsentBasis.BEST_INTEREST
+    return alone or not SILENT_VULNERABILITIES.isdisjoint(case.vulnerabilities)
+
+
 def _is_silent(case: Case, consent: Consent, ruling: _Ruling) -> bool:
-    return (
-        consent.basis in SILENT_BASES
-        or not SILENT_VULNERABILITIES.isdisjoint(case.vulnerabilities)
-        or Flag.IN_PERSON in ruling.row.flags
-    )
+    return consent.basis in SILENT_BASES or is_sensitive(case) or Flag.IN_PERSON in ruling.row.flags

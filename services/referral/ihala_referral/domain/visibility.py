@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ihala_events.access import Role
-from ihala_events.vocabulary import RESTRICTED, RESTRICTED_NEEDS
+from ihala_events.vocabulary import RESTRICTED_NEEDS, masked
 from ihala_events.wire import rfc3339
 
 from ihala_referral.domain.attempt import Attempt
@@ -45,26 +45,27 @@ def shown(referral: Referral, viewer: Viewer, trace_id: str | None, waiting_posi
     attempts = [each for each in referral.attempts if viewer.role is not Role.AGENCY or _is_own(each, viewer)]
     current = referral.current
     addressed = next((each for each in (current, referral.handover) if each is not None and each in attempts), None)
-    masked = referral.need_code in RESTRICTED_NEEDS and not _knows_the_need(referral, viewer)
+    knows = _knows_the_need(referral, viewer)
+    veiled = _is_secret(referral) and not knows
     return {
         "referral_id": str(referral.referral_id),
         "case_id": str(referral.case.case_id),
         "case_ref": referral.case.case_ref,
         "need_id": str(referral.need_id),
-        "need_code": RESTRICTED if masked else referral.need_code,
+        "need_code": referral.need_code if knows else masked(referral.need_code),
         "urgency": referral.urgency,
         "state": referral.state,
         "hold_reason": referral.hold_reason,
         "partner_id": addressed.partner_id if addressed else None,
-        "partner_type": addressed.partner_type if addressed and not masked else None,
+        "partner_type": addressed.partner_type if addressed and not veiled else None,
         "attempt_no": addressed.attempt_no if addressed else len(referral.attempts),
-        "attempts": [_shown_attempt(each, masked=masked) for each in attempts],
+        "attempts": [_shown_attempt(each, veiled=veiled) for each in attempts],
         "handover": _shown_handover(referral, viewer),
-        "rule_id": None if masked else referral.rule_id,
-        "row": None if masked else referral.row,
+        "rule_id": None if veiled else referral.rule_id,
+        "row": None if veiled else referral.row,
         "rule_set_version": referral.rule_set_version,
-        "explanation": None if masked or viewer.role is Role.AGENCY else referral.explanation,
-        "flags": [] if masked else [flag for flag in referral.flags if _may_see_flag(flag, viewer)],
+        "explanation": None if veiled or viewer.role is Role.AGENCY else _shown_explanation(referral, viewer),
+        "flags": [] if veiled else [flag for flag in referral.flags if _may_see_flag(flag, viewer)],
         "received_at": rfc3339(referral.received_at),
         "sent_at": rfc3339(referral.sent_at) if referral.sent_at else None,
         "ack_due": rfc3339(referral.ack_due),
@@ -75,6 +76,19 @@ def shown(referral: Referral, viewer: Viewer, trace_id: str | None, waiting_posi
         "waiting_position": waiting_position,
         "trace_id": trace_id,
     }
+
+
+def _is_secret(referral: Referral) -> bool:
+    """The need is restricted, or its agencies are asked as those of one that is: a child alone who goes to school."""
+    codes = {referral.need_code, *(link.serves for link in referral.links)}
+    return not RESTRICTED_NEEDS.isdisjoint(codes)
+
+
+def _shown_explanation(referral: Referral, viewer: Viewer) -> dict[str, Any]:
+    cause = referral.explanation.get("added_by")
+    if viewer.role in STAFF or cause is None:
+        return referral.explanation
+    return referral.explanation | {"added_by": masked(cause)}
 
 
 def _knows_the_need(referral: Referral, viewer: Viewer) -> bool:
@@ -114,7 +128,7 @@ def _is_own(attempt: Attempt, viewer: Viewer) -> bool:
     return attempt.partner_id == viewer.party_id
 
 
-def _shown_attempt(attempt: Attempt, *, masked: bool) -> dict[str, Any]:
+def _shown_attempt(attempt: Attempt, *, veiled: bool) -> dict[str, Any]:
     return {
         "attempt_no": attempt.attempt_no,
         "partner_id": attempt.partner_id,
@@ -123,5 +137,5 @@ def _shown_attempt(attempt: Attempt, *, masked: bool) -> dict[str, Any]:
         "sent_at": rfc3339(attempt.sent_at),
         "ack_due": rfc3339(attempt.ack_due),
         "answered_at": rfc3339(attempt.answered_at) if attempt.answered_at else None,
-        "programme_id": None if masked else attempt.programme_id,
+        "programme_id": None if veiled else attempt.programme_id,
     }

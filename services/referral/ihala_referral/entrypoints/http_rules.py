@@ -83,7 +83,7 @@ async def activate(request: Request, version: str, principal: Operator) -> dict[
 
 @router.post("/compare", openapi_extra=body_of(CompareRules))
 async def compare(request: Request, _principal: Operator) -> dict[str, Any]:
-    """What would have gone elsewhere: counts, and examples by id; of a restricted need the counts alone."""
+    """What would have gone elsewhere: counts, and examples by id; of a case with a restricted need the counts alone."""
     doors, wanted = doors_of(request), parse_body(_COMPARE, await request.body())
     async with doors.database.connection() as connection:
         old, new = [await _named(doors, connection, *each) for each in (("/old", wanted.old), ("/new", wanted.new))]
