@@ -93,8 +93,8 @@ def test_an_example_shows_both_sides_and_a_restricted_need_has_none() -> None:
     "case",
     [
         a_case("HEA-MAT", "SOC-GBV"),
-        a_case("HEA-MAT", vulnerabilities=frozenset({"V-GBV"})),
-        a_case("HEA-MAT", vulnerabilities=frozenset({"V-VOT"})),
+        a_case("HEA-MAT", vulnerabilities=("V-GBV",)),
+        a_case("HEA-MAT", vulnerabilities=("V-VOT",)),
         a_case(a_need("HEA-EMG", danger_to_life=False), age=16, basis=ConsentBasis.BEST_INTEREST),
     ],
 )

@@ -33,7 +33,7 @@ def test_the_type_of_the_agency_and_its_initiative_are_masked_with_a_restricted_
 
 
 def test_a_child_alone_who_goes_to_school_gives_nothing_away_to_the_operator() -> None:
-    case = a_case("EDU-ENR", age=12, basis=ConsentBasis.BEST_INTEREST, scope=(), vulnerabilities=frozenset({"V-UAC"}))
+    case = a_case("EDU-ENR", age=12, basis=ConsentBasis.BEST_INTEREST, scope=(), vulnerabilities=("V-UAC",))
     referral, _ = a_referral(case, "EDU-ENR")
 
     seen, for_desk = shown(referral, OPERATOR, None, None), shown(referral, DESK, None, None)
