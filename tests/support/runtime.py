@@ -105,7 +105,9 @@ async def note_effect(work: Work, received: Received) -> None:
 
 async def read_all(bootstrap: str, topic: str, count: int, within_seconds: float = 20) -> "list[ConsumerRecord]":
     """The first ``count`` records of a topic. Raises TimeoutError when they do not come."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(  # a topic that was just made may be unknown at the first look
+        topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", metadata_max_age_ms=1_000
+    )
     await consumer.start()
     records: list[ConsumerRecord] = []
     try:

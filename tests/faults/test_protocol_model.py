@@ -1,0 +1,323 @@
+"""The outbox and inbox protocol under a process that dies at any await, searched by hypothesis for a bad order.
+
+Real relay, consumer and PostgreSQL; the broker is a model of Kafka: logs by partition, and a producer that may
+append what is never acknowledged. A dead process runs no clean-up: its coroutine is never resumed, its sockets close.
+Held at every step: no second effect, no effect out of order, nothing published that was not committed. Held in the
+end: everything committed has had its effect.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Generator, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from ihala_runtime.consumer import Consumer, ConsumerRunner
+from ihala_runtime.failures import TemporaryFailure
+from ihala_runtime.identifiers import uuid7
+from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
+from ihala_runtime.outbox_relay import OutboxRelay
+from ihala_runtime.postgres import Database, Work
+from ihala_runtime.received import RawRecord, Received
+from ihala_runtime.retry_schedule import BackOff
+from support.runtime import a_topic, an_event, an_event_kind
+
+AGGREGATES = tuple(uuid7() for _ in range(4))
+PARTITIONS = 2
+TOPIC = a_topic(PARTITIONS)
+GROUP = "model"
+MOST_AWAITS = 60
+GRAVEYARD: list[object] = []
+"""Coroutines of dead processes: kept, because Python would run their clean-up when it forgets them."""
+
+
+class Died(Exception):
+    """The process was killed before it got that far."""
+
+
+class Fragile:
+    """Drives a coroutine up to its n-th await, and not one step further."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], awaits: int) -> None:
+        self._work = work
+        self._awaits = awaits
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._work.__await__()
+        broken: BaseException | None = None
+        for number in range(10_000):
+            try:
+                waits_for = steps.send(None) if broken is None else steps.throw(broken)
+            except StopIteration as done:
+                return done.value
+            if number >= self._awaits:
+                GRAVEYARD.append((self._work, steps, waits_for))
+                raise Died
+            try:
+                yield waits_for
+                broken = None
+            except BaseException as error:
+                broken = error
+        raise AssertionError("it never ends")
+
+
+class Broker:
+    """Logs by partition; what was sent is in them at once, whether the sender lives to see it or not."""
+
+    def __init__(self) -> None:
+        self.logs: list[list[RawRecord]] = [[] for _ in range(PARTITIONS)]
+        self.committed = [0] * PARTITIONS
+        self.client = SimpleNamespace(cluster=SimpleNamespace(partitions_for_topic=lambda _topic: {0, 1}))
+
+    async def send(self, topic: str, value: bytes, key: bytes, headers: Any) -> "asyncio.Future[None]":
+        partition = key[-1] % PARTITIONS
+        log = self.logs[partition]
+        log.append(RawRecord(topic, partition, len(log), key, value, tuple(headers)))
+        acknowledged = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(acknowledged.set_result, None)
+        return acknowledged
+
+    async def stop(self) -> None:
+        return
+
+    def waiting(self) -> list[RawRecord]:
+        return [record for log, at in zip(self.logs, self.committed, strict=True) for record in log[at:]]
+
+
+class Protocol(RuleBasedStateMachine):
+    """A service that publishes, a service that consumes, and rules by which each acts and dies."""
+
+    dsn = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.broker = Broker()
+        self.broken: set[UUID] = set()
+        self.do(self._make_databases())
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(asyncio.wait_for(work, 60))
+
+    async def _make_databases(self) -> None:
+        self.admin = await asyncpg.connect(self.dsn)
+        name = uuid4().hex[:12]
+        self.names = (f"model_source_{name}", f"model_sink_{name}")
+        self.source, self.sink = [await self._made(each) for each in self.names]
+
+    async def _made(self, name: str) -> Database:
+        await self.admin.execute(f'CREATE DATABASE "{name}"')
+        connection = await asyncpg.connect(self._dsn_of(name))
+        await migrate(connection, [RUNTIME_MIGRATIONS])
+        await connection.execute("CREATE TABLE aggregate (id uuid PRIMARY KEY, sequence bigint NOT NULL)")
+        await connection.executemany("INSERT INTO aggregate VALUES ($1, 0)", [(each,) for each in AGGREGATES])
+        await connection.execute("CREATE TABLE effect (event_id text, key text, sequence bigint, at bigserial)")
+        await connection.close()
+        return await self._started(name)
+
+    async def _started(self, name: str) -> Database:
+        database = Database(self._dsn_of(name), "model")
+        await database.connect()
+        return database
+
+    def _dsn_of(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.dsn)._replace(path=f"/{name}"))
+
+    # --- what the two services do, each perhaps for the last time
+
+    @rule(aggregate=st.sampled_from(AGGREGATES), events=st.integers(1, 3), awaits=st.integers(0, MOST_AWAITS))
+    def change(self, aggregate: UUID, events: int, awaits: int) -> None:
+        self.do(self._source_acts(self._change(aggregate, events), awaits))
+
+    @rule(awaits=st.integers(0, MOST_AWAITS))
+    def relay(self, awaits: int) -> None:
+        self.do(self._source_acts(self._relay(), awaits))
+
+    @rule(awaits=st.integers(0, MOST_AWAITS), commits=st.booleans())
+    def consume(self, awaits: int, commits: bool) -> None:
+        """commits False: it died after the transaction and before the offset."""
+        records = self.broker.waiting()
+        if records and self.do(self._sink_acts(self._runner().process(records), awaits)) and commits:
+            self._commit(records)
+
+    @rule(awaits=st.integers(0, MOST_AWAITS))
+    def retry_parked(self, awaits: int) -> None:
+        self.do(self._sink_acts(self._retry(), awaits))
+
+    @rule(aggregate=st.sampled_from(AGGREGATES))
+    def a_handler_breaks(self, aggregate: UUID) -> None:
+        self.broken.add(aggregate)
+
+    @rule()
+    def handlers_are_mended(self) -> None:
+        self.broken.clear()
+
+    @rule()
+    def the_group_starts_over(self) -> None:
+        """Offsets are lost: everything comes again."""
+        self.broker.committed = [0] * PARTITIONS
+
+    # --- how
+
+    async def _source_acts(self, work: Coroutine[Any, Any, None], awaits: int) -> None:
+        try:
+            await Fragile(work, awaits)
+        except Died:
+            await self._bury(self.source, self.names[0])
+            self.source = await self._started(self.names[0])
+
+    async def _sink_acts(self, work: Coroutine[Any, Any, None], awaits: int) -> bool:
+        try:
+            await Fragile(work, awaits)
+        except Died:
+            await self._bury(self.sink, self.names[1])
+            self.sink = await self._started(self.names[1])
+            return False
+        return True
+
+    async def _bury(self, database: Database, name: str) -> None:
+        """The server sees every socket of the dead process close."""
+        database.pool.terminate()
+        await self.admin.fetch("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
+
+    async def _change(self, aggregate: UUID, events: int) -> None:
+        async with self.source.transaction() as work:
+            last = await work.conn.fetchval(
+                "UPDATE aggregate SET sequence = sequence + $2 WHERE id = $1 RETURNING sequence", aggregate, events
+            )
+            for sequence in range(last - events + 1, last + 1):
+                work.record(an_event(TOPIC, aggregate, sequence))
+
+    async def _relay(self) -> None:
+        relay = OutboxRelay(self.source, self._producer)
+        await relay.stop()  # it publishes what is there, then ends; nothing, while a dead one still has the lock
+        await relay._lead(BackOff(0.2, 5.0))
+
+    async def _producer(self) -> Any:
+        return self.broker
+
+    def _runner(self) -> ConsumerRunner:
+        kind = an_event_kind(TOPIC)
+        return ConsumerRunner(Consumer(GROUP, self._scope, {kind.type: self._handle}), self.sink)
+
+    @asynccontextmanager
+    async def _scope(self, work: Work, _received: Sequence[Received]) -> Any:
+        yield work
+
+    async def _handle(self, work: Work, received: Received) -> None:
+        key = (received.key or b"").decode()
+        if UUID(key) in self.broken:
+            raise TemporaryFailure("broken", "for now")
+        await work.conn.execute(
+            "INSERT INTO effect (event_id, key, sequence) VALUES ($1, $2, $3)",
+            received.envelope.id,
+            key,
+            received.envelope.sequence,
+        )
+
+    async def _retry(self) -> None:
+        async with self.sink.connection() as connection:
+            await connection.execute("UPDATE parked SET next_attempt_at = now(), attempts = 1 WHERE state = 'waiting'")
+        await self._runner()._retry_due()
+
+    def _commit(self, records: Sequence[RawRecord]) -> None:
+        for record in records:
+            self.broker.committed[record.partition] = max(self.broker.committed[record.partition], record.offset + 1)
+
+    # --- what holds
+
+    @invariant()
+    def nothing_acts_twice_or_out_of_order(self) -> None:
+        for key, sequences in self.do(self._effects()).items():
+            assert sequences == sorted(set(sequences)), f"{key} had the effects {sequences}"
+
+    @invariant()
+    def nothing_is_published_that_was_not_committed(self) -> None:
+        published = {ce_id_of(record) for log in self.broker.logs for record in log}
+        assert published <= self.do(self._stored()), "a ghost was published"
+
+    async def _effects(self) -> dict[str, list[int]]:
+        async with self.sink.connection() as connection:
+            rows = await connection.fetch("SELECT key, sequence FROM effect ORDER BY at")
+        effects: dict[str, list[int]] = {}
+        for row in rows:
+            effects.setdefault(row["key"], []).append(row["sequence"])
+        return effects
+
+    async def _stored(self) -> set[str]:
+        async with self.source.connection() as connection:
+            return {str(row["event_id"]) for row in await connection.fetch("SELECT event_id FROM event")}
+
+    def teardown(self) -> None:
+        try:
+            self.do(self._heal())
+            stored, done = self.do(self._stored()), self.do(self._effects())
+            assert sum(map(len, done.values())) == len(stored), "something committed never had its effect"
+            for key, sequences in done.items():
+                assert sequences == list(range(1, len(sequences) + 1)), f"{key} had the effects {sequences}"
+        finally:
+            self.do(self._drop())
+            self.loop.close()
+
+    async def _heal(self) -> None:
+        """Nobody dies any more, and no handler is broken: the protocol must get there by itself."""
+        self.broken.clear()
+        for _ in range(200):
+            await self._relay()
+            if records := self.broker.waiting():
+                await self._runner().process(records)
+                self._commit(records)
+            await self._retry()
+            if await self._is_quiet():
+                return
+        raise AssertionError("it never comes to rest")
+
+    async def _is_quiet(self) -> bool:
+        async with self.source.connection() as connection:
+            unpublished = await connection.fetchval("SELECT count(*) FROM outbox")
+        async with self.sink.connection() as connection:
+            parked = await connection.fetchval("SELECT count(*) FROM parked WHERE state IN ('waiting', 'dead')")
+        return not unpublished and not parked and not self.broker.waiting()
+
+    async def _drop(self) -> None:
+        for database, name in ((self.source, self.names[0]), (self.sink, self.names[1])):
+            database.pool.terminate()
+            await self.admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await self.admin.close()
+
+
+def ce_id_of(record: RawRecord) -> str:
+    return (dict(record.headers)["ce_id"] or b"").decode()
+
+
+def machine_on(dsn: str) -> type[Protocol]:
+    return type("ProtocolOn", (Protocol,), {"dsn": dsn})
+
+
+def searched(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        print_blob=True,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@pytest.mark.timeout(300)
+def test_whatever_dies_wherever_everything_committed_acts_once_and_in_order(postgres_dsn: str) -> None:
+    run_state_machine_as_test(machine_on(postgres_dsn), settings=searched(8))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_the_same_searched_for_long(postgres_dsn: str) -> None:
+    run_state_machine_as_test(machine_on(postgres_dsn), settings=searched(400))
