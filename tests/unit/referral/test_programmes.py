@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 from ihala_events.vocabulary import NEEDS, ConsentBasis, Sex
+from ihala_referral.adapters.shipped_data import load_sentences
 from ihala_referral.domain.capacity import PlaceBook, Published
 from ihala_referral.domain.directory import Directory, Link, Programme
+from ihala_referral.domain.explanation import explained_referral
+from ihala_referral.domain.sentences import with_sentences
 from support.referral_world import (
     a_case,
     a_need,
@@ -148,3 +151,17 @@ def test_no_programme_comes_before_a_human_or_a_take_over_row(code: str, commune
 
 def test_the_sample_has_no_programme() -> None:
     assert sample_directory().programmes == ()
+
+
+def test_an_initiative_is_named_and_told_apart_from_its_agencys_place_in_the_chain() -> None:
+    names = {"programme:pilot": {"en": "Class"}, "ngo-wom": {"en": "Women"}}
+
+    def told(places: PlaceBook | None, language: str = "en") -> str:
+        referral = explained_referral(routed(a_case("EDU-ADL"), a_world(with_pilot(), places))["EDU-ADL"])
+        sentence: str = with_sentences(referral, names, load_sentences())["explanation"]["sentences"][language][1]
+        return sentence
+
+    full = PlaceBook({PLACES: Published(0, at("2026-11-01 08:00"))})
+    assert told(None).startswith("Women: chosen for its initiative “Class”, offered before the order of the rule")
+    assert told(full) == "Women (initiative “Class”): passed over; it has no free place."
+    assert told(full, "fr") == "ngo-wom (initiative « pilot ») : écartée ; elle n'a plus de place libre."

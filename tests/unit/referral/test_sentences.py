@@ -6,14 +6,18 @@ from datetime import date
 from typing import Any
 
 import pytest
-from ihala_events.vocabulary import Jurisdiction, PartnerType
+from ihala_events.access import Role
+from ihala_events.vocabulary import DeclineReason, Jurisdiction, PartnerType
 from ihala_referral.adapters.shipped_data import DATA, load_sample_directory, load_sentences
 from ihala_referral.domain.case import Case
 from ihala_referral.domain.choice import Places, Why
 from ihala_referral.domain.directory import Directory
 from ihala_referral.domain.errors import SentencesError
 from ihala_referral.domain.explanation import explained_referral
-from ihala_referral.domain.sentences import agencies_told, parse_sentences, with_sentences
+from ihala_referral.domain.referral import Referral
+from ihala_referral.domain.sentences import names_told, parse_sentences, with_sentences
+from ihala_referral.domain.visibility import Viewer, shown
+from support.referral_lives import CENTRE, LATER, WOMEN, a_referral, a_scene, accepted, handover_proposed
 from support.referral_world import a_case, a_need, a_world, consent_to, directory_with, partner, routed
 
 SHIPPED = (DATA / "explanations" / "sentences.toml").read_text(encoding="utf-8")
@@ -103,13 +107,51 @@ def test_an_agency_that_left_the_directory_reads_as_its_id() -> None:
     sentences = with_sentences(referral, {}, load_sentences())["explanation"]["sentences"]["fr"]
 
     assert sentences[1].startswith("essp-agd-agadir : choisie")
-    assert {"essp-agd-agadir", "ngo-wom", "coord"} <= agencies_told(referral)
+    assert {"essp-agd-agadir", "ngo-wom", "coord"} <= names_told(referral)
 
 
-@pytest.mark.parametrize("shown", [{"explanation": None}, {"explanation": {}}])
-def test_a_masked_or_erased_referral_tells_nothing(shown: dict[str, Any]) -> None:
-    assert with_sentences(shown, NAMES, load_sentences()) == shown
-    assert agencies_told(shown) == set()
+def about(referral: Referral, agency: str, language: str = "en") -> list[str]:
+    """What the desk reads of this agency."""
+    seen = shown(referral, Viewer(Role.DESK), None, None)
+    sentences = with_sentences(seen, NAMES, load_sentences())["explanation"]["sentences"][language]
+    return [each.removeprefix(f"{NAMES[agency][language]}: ") for each in sentences if NAMES[agency][language] in each]
+
+
+def test_an_agency_that_was_asked_and_left_it_says_so_after_a_reroute() -> None:
+    declined, _ = a_referral()
+    declined.decline(CENTRE, DeclineReason.CAPACITY, "p", a_scene(LATER))
+
+    assert about(declined, CENTRE) == ["asked, and declined."]
+    assert about(declined, WOMEN)[0].startswith("chosen; the first in the order of the rule")
+
+
+def test_after_a_reroute_or_a_handover_to_a_named_agency_no_other_reads_as_chosen() -> None:
+    rerouted, pending, handed_over = accepted(), handover_proposed(), handover_proposed()
+    rerouted.reroute(DeclineReason.OTHER, WOMEN, "desk", a_scene(LATER))
+    handed_over.accept_handover(WOMEN, "q", a_scene(LATER))
+
+    now = ["responsible now; a human or the agency before named it."]
+    assert (about(rerouted, CENTRE), about(rerouted, WOMEN)) == (["asked, then the request was taken back."], now)
+    assert about(pending, WOMEN)[0].startswith("asked to take the person over; the agency before stays responsible")
+    assert about(pending, CENTRE)[0].startswith("chosen")
+    assert about(handed_over, CENTRE) == ["handed the person over to another agency, which accepted."]
+    assert about(handed_over, WOMEN) == now
+
+
+def test_the_agency_of_a_sibling_is_chosen_for_that_and_only_the_staff_reads_it() -> None:
+    referral, _ = a_referral(a_case("HEA-MAT", agencies_of_others={"HEA-MAT": frozenset({WOMEN})}))
+
+    assert about(referral, WOMEN) == [
+        "chosen, because another member of the household is there for this need; it passes every test."
+    ]
+    assert "together" in str(shown(referral, Viewer(Role.PROTECTION), None, None)["explanation"])
+    assert "together" not in str(shown(referral, Viewer(Role.OPERATOR), None, None)["explanation"])
+
+
+@pytest.mark.parametrize("silent", [{"explanation": None}, {"explanation": {}}])
+def test_a_masked_or_erased_referral_tells_nothing(silent: dict[str, Any]) -> None:
+    assert with_sentences(silent, NAMES, load_sentences()) == silent
+    assert names_told(silent) == set()
 
 
 def test_a_referral_of_before_tells_what_it_kept() -> None:

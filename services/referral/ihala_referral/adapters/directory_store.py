@@ -36,13 +36,16 @@ async def read_partner(connection: asyncpg.Connection, partner_id: str) -> Partn
     return None if stored is None else record_of(stored)
 
 
-async def names_of(connection: asyncpg.Connection, partner_ids: Collection[str]) -> dict[str, dict[str, str]]:
-    """By id and language; without those that are not in the directory."""
-    rows = await connection.fetch(
-        "SELECT partner_id, record->'names' AS names FROM partner WHERE partner_id = ANY($1::text[])",
-        sorted(partner_ids),
-    )
-    return {row["partner_id"]: row["names"] for row in rows}
+_NAMES = """
+SELECT partner_id AS id, record->'names' AS names FROM partner WHERE partner_id = ANY($1::text[])
+UNION ALL SELECT 'programme:' || programme_id, record->'names' FROM programme
+    WHERE 'programme:' || programme_id = ANY($1::text[])
+"""
+
+
+async def names_of(connection: asyncpg.Connection, ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """Of agencies and initiatives, by id and language; without those that are not in the directory."""
+    return {row["id"]: row["names"] for row in await connection.fetch(_NAMES, sorted(ids))}
 
 
 async def read_parents(connection: asyncpg.Connection) -> dict[str, str | None]:

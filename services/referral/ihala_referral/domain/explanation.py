@@ -1,6 +1,6 @@
 """A routing answer in the words of the contract: what `POST /v1/routing/explain` shows and a referral keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ihala_events.wire import rfc3339
@@ -27,7 +27,7 @@ def explained_referral(routed: Routed) -> dict[str, Any]:
         "rule_set_version": routed.rule_set_version,
         "state": routed.state,
         "hold_reason": routed.hold_reason,
-        "partner_chain": explained_chain(routed.choice.candidates),
+        "partner_chain": explained_chain(routed.choice.candidates, routed.together),
         "ack_due": rfc3339(routed.ack_due),
         "contact_due": rfc3339(routed.contact_due),
         "hard_deadline": routed.hard_deadline.isoformat() if routed.hard_deadline else None,
@@ -44,7 +44,8 @@ def explained_bypassed(bypassed: Sequence[Bypassed]) -> list[dict[str, Any]]:
     return [{"reason": each.reason, "count": each.count, "partner_ids": list(each.partner_ids)} for each in bypassed]
 
 
-def explained_chain(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+def explained_chain(candidates: Sequence[Candidate], together: Collection[str]) -> list[dict[str, Any]]:
+    """together: agencies that have the same need for another member of the household."""
     return [
         {
             "partner_id": candidate.link.partner_id,
@@ -52,6 +53,7 @@ def explained_chain(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
             "chosen": candidate.chosen,
             "why": candidate.why,
             **({"programme_id": candidate.link.programme_id} if candidate.link.programme_id else {}),
+            **({"together": True} if candidate.link.partner_id in together else {}),
         }
         for candidate in candidates
     ]

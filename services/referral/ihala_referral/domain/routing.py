@@ -134,7 +134,7 @@ class Mandate(NamedTuple):
 
 
 class Routed(NamedTuple):
-    """One referral as routing proposes it."""
+    """One referral as routing proposes it.  together: agencies that have the need for another of the household."""
 
     need: Need
     row: str
@@ -157,6 +157,7 @@ class Routed(NamedTuple):
     flags: tuple[ReferralFlag, ...]
     notify: Notify
     mandate: Mandate
+    together: frozenset[str]
 
 
 class _Ruling(NamedTuple):
@@ -321,6 +322,7 @@ def _route_need(case: Case, consent: Consent, met: Met, moment: _Moment, world: 
         flags=_flags(case, ruling, choice, others, world.directory),
         notify=mandate.notify(need.code, case.contact_channel, phone_shared=case.phone_shared),
         mandate=mandate,
+        together=others,
     )
 
 

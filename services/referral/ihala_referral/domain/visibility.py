@@ -85,10 +85,14 @@ def _is_secret(referral: Referral) -> bool:
 
 
 def _shown_explanation(referral: Referral, viewer: Viewer) -> dict[str, Any]:
-    cause = referral.explanation.get("added_by")
-    if viewer.role in STAFF or cause is None:
+    """Without what tells of a household or of a restricted cause, but to the staff."""
+    if viewer.role in STAFF or not referral.explanation:
         return referral.explanation
-    return referral.explanation | {"added_by": masked(cause)}
+    cause = referral.explanation["added_by"]
+    chain = [
+        {name: each[name] for name in each if name != "together"} for each in referral.explanation["partner_chain"]
+    ]
+    return referral.explanation | {"added_by": cause and masked(cause), "partner_chain": chain}
 
 
 def _knows_the_need(referral: Referral, viewer: Viewer) -> bool:

@@ -19,7 +19,7 @@ from ihala_runtime.problem import FieldError, Problem
 from ihala_referral.adapters.directory_store import names_of
 from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
 from ihala_referral.adapters.snapshots import Environment
-from ihala_referral.domain.sentences import Sentences, agencies_told, with_sentences
+from ihala_referral.domain.sentences import Sentences, names_told, with_sentences
 from ihala_referral.domain.visibility import Viewer
 from ihala_referral.handlers.publish_indicators import PublishIndicators
 
@@ -46,8 +46,8 @@ class Doors:
 
     async def told(self, connection: asyncpg.Connection, shown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """These referrals as shown, their explanations also in sentences."""
-        agencies = {partner_id for each in shown for partner_id in agencies_told(each)}
-        names = await names_of(connection, agencies) if agencies else {}
+        wanted = {name for each in shown for name in names_told(each)}
+        names = await names_of(connection, wanted) if wanted else {}
         return [with_sentences(each, names, self.sentences) for each in shown]
 
     async def in_unit(self, referral_ids: Sequence[UUID], act: Callable[[PostgresUnit], Awaitable[T]]) -> T:

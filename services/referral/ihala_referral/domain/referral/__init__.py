@@ -96,6 +96,6 @@ def _explanation(routed: Routed) -> dict[str, Any]:
         "requires_confirmation": routed.requires_confirmation,
         "offers": list(routed.offers),
         "notify": asdict(routed.notify),
-        "partner_chain": explained_chain(routed.choice.candidates),
+        "partner_chain": explained_chain(routed.choice.candidates, routed.together),
         "passed_over": explained_bypassed(routed.bypassed),
     }

@@ -28,7 +28,7 @@ class Asking(ReferralRecord):
     def _ask_next(self, actor: str, scene: Scene, *, left: str | None = None, reason: str | None = None) -> Happenings:
         """The next untried agency of the chain, tested anew.  left: the agency it is taken from."""
         choice = self._choose(scene)
-        self.explanation = self.explanation | {"partner_chain": explained_chain(choice.candidates)}
+        self._explain(choice, scene)
         if choice.chosen is None:
             return self._hold_for_consent(reason, scene)
         self._set_flags(choice.chosen, scene)
@@ -42,6 +42,10 @@ class Asking(ReferralRecord):
         days = (scene.calendar.local_date(scene.now), scene.calendar.local_date(self._due(scene)))
         ask = self.mandate.ask(self.case.consent, self.urgency, days, scene.directory)
         return choose(untried, ask, scene.directory, scene.places)
+
+    def _explain(self, choice: Choice, scene: Scene) -> None:
+        chain = explained_chain(choice.candidates, self._agencies_of_others(scene))
+        self.explanation = self.explanation | {"partner_chain": chain}
 
     def _possible(self, move: Move, partner_id: str, scene: Scene) -> Link:
         """The agency that someone names; consent, agreement and duty still decide.  Raises PartnerNotPossible."""

@@ -9,7 +9,6 @@ from ihala_events import catalogue
 from ihala_events.vocabulary import Channel, HoldReason, ReferralState
 
 from ihala_referral.domain.attempt import Happenings, Scene
-from ihala_referral.domain.explanation import explained_chain
 from ihala_referral.domain.referral.asking import Asking
 from ihala_referral.domain.referral.record import SYSTEM
 from ihala_referral.domain.transitions import Move, check
@@ -43,7 +42,7 @@ class CaseChanges(Asking):
 
     def _propose_anew(self, scene: Scene) -> Happenings:
         choice = self._choose(scene)
-        self.explanation = self.explanation | {"partner_chain": explained_chain(choice.candidates)}
+        self._explain(choice, scene)
         if choice.chosen is None:
             return []
         self.hold_reason = HoldReason.CONFIRMATION
