@@ -3,11 +3,12 @@
 import ipaddress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
+from ihala_events.vocabulary import Channel
 from ihala_runtime.settings import ServiceSettings
-from pydantic import BeforeValidator, Field, field_validator
-from pydantic_settings import NoDecode
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -22,7 +23,11 @@ class NotificationSettings(ServiceSettings):
     webhook_retry_seconds: delays before each try, none shorter than the one before (default: the schedule of
     ``domain/retry_schedule.py``).  kek_file: wraps the endpoints' secrets; made at the first start, mode 0600.
     delete_after: from the last message about a referral to the deletion of every trace of it.
+    service_key_file: a key of role ``service``, for asking intake how a person may be reached.  contact_url: where
+    intake answers this service; default ``intake_url``.  Gateways take what persons are told, with a key of their own.
     """
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     webhook_private_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     webhook_retry_seconds: Annotated[tuple[float, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
@@ -31,6 +36,33 @@ class NotificationSettings(ServiceSettings):
     secret_overlap_hours: float = Field(default=24.0, gt=0, le=24 * 30)
     kek_file: Path
     delete_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=730)
+
+    service_key_file: Path | None = None
+    contact_url: str | None = None
+    sms_gateway_url: str | None = None
+    sms_gateway_key_file: Path | None = None
+    whatsapp_gateway_url: str | None = None
+    whatsapp_gateway_key_file: Path | None = None
+
+    @property
+    def gateways(self) -> dict[Channel, tuple[str, Path]]:
+        """Address and key of each that is configured."""
+        found = {
+            Channel.SMS: (self.sms_gateway_url, self.sms_gateway_key_file),
+            Channel.WHATSAPP: (self.whatsapp_gateway_url, self.whatsapp_gateway_key_file),
+        }
+        return {channel: (url, key) for channel, (url, key) in found.items() if url and key}
+
+    @model_validator(mode="after")
+    def _gateways_are_whole(self) -> Self:
+        """A gateway that cannot be used is no gateway that is left out: it stops the start."""
+        for name in ("sms", "whatsapp"):
+            url, key = getattr(self, f"{name}_gateway_url"), getattr(self, f"{name}_gateway_key_file")
+            if (url is None) != (key is None):
+                raise ValueError(f"IHALA_{name.upper()}_GATEWAY_URL and …_KEY_FILE are needed both, or neither")
+            if url is not None and self.service_key_file is None:
+                raise ValueError(f"IHALA_{name.upper()}_GATEWAY_URL needs IHALA_SERVICE_KEY_FILE")
+        return self
 
     @field_validator("webhook_retry_seconds")
     @classmethod

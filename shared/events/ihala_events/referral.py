@@ -13,21 +13,35 @@ from pydantic import Field
 
 from ihala_events.intake import CaseRef
 from ihala_events.vocabulary import (
+    Channel,
     DeclineReason,
+    DeskId,
     HoldReason,
     LanguageTag,
     NeedCode,
     Outcome,
     PartnerType,
     PartyId,
+    PersonMessage,
     ReferralState,
     Urgency,
 )
 from ihala_events.wire import Instant, Payload, Request
 
 
+class PersonNotice(Payload):
+    """What the person is to be told of an event, by which safe channel, and the desk that knows them."""
+
+    message: PersonMessage
+    channel: Channel
+    desk_id: DeskId
+
+
 class ReferralEvent(Payload):
-    """``actor``: ``system``, ``partner:<id>`` or ``<role>:<credential_id>``. ``hard_deadline`` is a date."""
+    """``actor``: ``system``, ``partner:<id>`` or ``<role>:<credential_id>``. ``hard_deadline`` is a date.
+
+    ``notify_person``: None where this event tells the person nothing. It never leaves for an agency.
+    """
 
     referral_id: UUID
     case_id: UUID
@@ -53,6 +67,7 @@ class ReferralEvent(Payload):
     hard_deadline: date | None = None
     contacted_at: Instant | None = None
     outcome_code: Outcome | None = None
+    notify_person: PersonNotice | None = None
     actor: str
     at: Instant
 

@@ -134,6 +134,16 @@ class Channel(StrEnum):
     RELAY = "RELAY"
 
 
+class PersonMessage(StrEnum):
+    """What a person is told.  referred: once a referral.  news: a place or a position.  redirected: elsewhere.
+    withdrawn: taken back."""
+
+    REFERRED = "referred"
+    NEWS = "news"
+    REDIRECTED = "redirected"
+    WITHDRAWN = "withdrawn"
+
+
 class ConsentMode(StrEnum):
     WRITTEN = "written"
     ORAL = "oral"

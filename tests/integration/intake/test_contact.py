@@ -38,7 +38,7 @@ async def test_a_service_reads_the_safe_way_and_the_reading_is_written_down(inta
     answer = await contact(service, case)
 
     expected = {"channel": "SMS", "phone": person["phone"], "hours": "18-20", "language": "fr", "voicemail_ok": False}
-    assert answer == (200, expected)
+    assert answer == (200, expected | {"to_guardian": False})
     assert await readings(intake, case) == ["contact"]
 
 

@@ -1,8 +1,10 @@
 """What the environment may say."""
 
 import ipaddress
+from pathlib import Path
 
 import pytest
+from ihala_events.vocabulary import Channel
 from ihala_notification.settings import NotificationSettings
 from pydantic import ValidationError
 
@@ -46,3 +48,24 @@ def test_a_setting_that_makes_no_sense_stops_the_start(monkeypatch: pytest.Monke
 
     with pytest.raises(ValidationError):
         NotificationSettings()
+
+
+GATEWAY = {"IHALA_SMS_GATEWAY_URL": "https://sms.example.ma/send", "IHALA_SMS_GATEWAY_KEY_FILE": "/run/sms-key"}
+
+
+def test_a_gateway_needs_its_address_and_both_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GATEWAY.items():
+        monkeypatch.setenv(name, value)
+        with pytest.raises(ValidationError, match="IHALA_SMS_GATEWAY_URL"):
+            NotificationSettings()
+    monkeypatch.setenv("IHALA_SERVICE_KEY_FILE", "/run/service-key")
+
+    settings = NotificationSettings()
+
+    assert settings.gateways == {Channel.SMS: ("https://sms.example.ma/send", Path("/run/sms-key"))}
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IHALA_SMS_GATEWAY_URL", "")
+
+    assert NotificationSettings().gateways == {}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 import pytest
-from ihala_events.vocabulary import NEEDS
+from ihala_events.vocabulary import NEEDS, PersonMessage
 from ihala_notification.adapters.shipped_wording import load_banned, load_messages
-from ihala_notification.domain.wording import LANGUAGES, Banned, Kind, Messages, lint, segment_of
+from ihala_notification.domain.wording import LANGUAGES, Banned, Messages, lint, segment_of
 
 HARMLESS_TEXT = "Ihala : du nouveau pour {case_ref}."
 
@@ -13,7 +13,7 @@ HARMLESS_TEXT = "Ihala : du nouveau pour {case_ref}."
 def messages_with(language: str, text: str) -> Messages:
     """The shipped texts, one of them replaced."""
     shipped = load_messages()
-    return {**shipped, Kind.NEWS: {**shipped[Kind.NEWS], language: text}}
+    return {**shipped, PersonMessage.NEWS: {**shipped[PersonMessage.NEWS], language: text}}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,9 @@ def banned() -> Banned:
 
 
 def test_the_shipped_texts_pass_in_every_language() -> None:
-    assert {kind: set(texts) for kind, texts in load_messages().items()} == {kind: set(LANGUAGES) for kind in Kind}
+    assert {kind: set(texts) for kind, texts in load_messages().items()} == {
+        kind: set(LANGUAGES) for kind in PersonMessage
+    }
 
 
 @pytest.mark.parametrize("code", list(NEEDS))
@@ -91,7 +93,7 @@ def test_a_text_that_breaks_a_rule_is_refused_with_its_place(
 def test_a_missing_language_is_refused(banned: Banned) -> None:
     texts: Mapping[str, str] = {"fr": HARMLESS_TEXT, "en": HARMLESS_TEXT}
 
-    assert lint({**load_messages(), Kind.REFERRED: texts}, banned) == ["referred.ar: is missing"]
+    assert lint({**load_messages(), PersonMessage.REFERRED: texts}, banned) == ["referred.ar: is missing"]
 
 
 def test_a_segment_holds_seventy_characters_of_another_alphabet() -> None:

@@ -81,6 +81,14 @@ def test_an_address_that_hides_its_host_is_refused(monkeypatch: pytest.MonkeyPat
         settings(monkeypatch, IHALA_POSTGRES_DSN=value)
 
 
+@pytest.mark.parametrize("name", ["IHALA_SMS_GATEWAY_URL", "IHALA_WHATSAPP_GATEWAY_URL", "IHALA_CONTACT_URL"])
+def test_a_gateway_abroad_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    whole = {name.replace("_URL", "_KEY_FILE"): "/run/key", "IHALA_SERVICE_KEY_FILE": "/run/service-key"}
+
+    with pytest.raises(ValidationError, match=rf"{name} \(sms\.elsewhere\.com\)"):
+        settings(monkeypatch, NotificationSettings, **{name: "https://sms.elsewhere.com"}, **whole)
+
+
 def test_an_empty_list_allows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError, match="IHALA_ALLOWED_HOSTS"):
         settings(monkeypatch, IHALA_ALLOWED_HOSTS=None)

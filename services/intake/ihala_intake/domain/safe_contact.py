@@ -16,13 +16,15 @@ DIALLED = frozenset({Channel.CALL, Channel.SMS, Channel.WHATSAPP})
 
 
 class SafeWay(Payload):
-    """``phone`` null for RELAY.  ``language``: of the contact, else of the consent.  ``voicemail_ok``: for a call."""
+    """``phone`` null for RELAY.  ``language``: of the contact, else of the consent.  ``voicemail_ok``: for a call.
+    ``to_guardian``: of a minor, whose guardian agreed."""
 
     channel: Channel
     phone: str | None
     hours: str | None
     language: LanguageTag | None
     voicemail_ok: bool
+    to_guardian: bool
 
 
 def may_be_told(basis: ConsentBasis, need_codes: Collection[str]) -> bool:
@@ -30,7 +32,7 @@ def may_be_told(basis: ConsentBasis, need_codes: Collection[str]) -> bool:
     return basis not in NOT_ASKED and RESTRICTED_NEEDS.isdisjoint(need_codes)
 
 
-def safe_way(intake: IntakeRequest, consent_language: str) -> SafeWay | None:
+def safe_way(intake: IntakeRequest, basis: ConsentBasis, consent_language: str) -> SafeWay | None:
     """None where nothing may be told, or there is no way to."""
     contact = intake.safe_contact
     if contact.phone_shared or contact.channel is Channel.NONE or IN_DANGER & set(intake.vulnerabilities or ()):
@@ -44,4 +46,5 @@ def safe_way(intake: IntakeRequest, consent_language: str) -> SafeWay | None:
         hours=contact.hours,
         language=contact.language or consent_language,
         voicemail_ok=bool(contact.voicemail_ok),
+        to_guardian=basis is ConsentBasis.GUARDIAN,
     )

@@ -40,4 +40,4 @@ class ReadContact:
         if found is None or not may_be_told(found.basis, found.need_codes):
             return None
         intake = await self.open_file(Reading(actor, "contact", found.case_id, now), found.sealed)
-        return safe_way(intake, found.language)
+        return safe_way(intake, found.basis, found.language)

@@ -1,4 +1,5 @@
 """What is kept of messages about an erased person: ids, types, states and times; bodies, copies and answers go.
+Nobody is told anything any more, by no gateway and no desk.
 
 A message that is still on its way keeps its body until it has ended: it is often the one that asks to delete.
 """
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 
 from ihala_events.intake import SubjectErased
 from ihala_runtime.postgres import Database
+
+from ihala_notification.domain.person_message import Why
 
 REMEMBER_DAYS = 60
 """Longer than a delivery is kept; the ledger tells of all of them again at each start."""
@@ -29,6 +32,10 @@ WITH blanked AS (
 )
 SELECT count(DISTINCT case_id) FROM blanked
 """
+_TELL_NO_MORE = """
+UPDATE person_message SET state = 'suppressed', reason = $1, ended_at = clock_timestamp() FROM erased_case
+WHERE person_message.case_id = erased_case.case_id AND state = 'pending'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ class Erasures:
         async with self.database.connection() as connection:
             await connection.execute(_REMEMBER, sorted({each.case_id for each in erasures}))
             blanked: int = await connection.fetchval(_BLANK)
+            await connection.execute(_TELL_NO_MORE, Why.ERASED.value)
         return blanked
 
     async def blank_what_ended(self) -> None:
@@ -49,3 +57,4 @@ class Erasures:
         async with self.database.connection() as connection:
             await connection.execute(_FORGET, REMEMBER_DAYS)
             await connection.execute(_BLANK)
+            await connection.execute(_TELL_NO_MORE, Why.ERASED.value)

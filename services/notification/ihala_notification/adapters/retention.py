@@ -40,6 +40,13 @@ WITH old AS (
     RETURNING referral_id)
 SELECT count(*) FROM old
 """
+_PERSON_MESSAGES = """
+WITH old AS (
+    DELETE FROM person_message WHERE message_id IN (
+        SELECT message_id FROM person_message WHERE created_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+    RETURNING message_id)
+SELECT count(*) FROM old
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ class Retention:
         await self._in_passes(_DELIVERIES, max(datetime.now(UTC) - KEEP_DELIVERIES, all_goes))
         await self._in_passes(_EVENTS, all_goes)
         await self._in_passes(_ENDED_ATTEMPTS, all_goes)
+        await self._in_passes(_PERSON_MESSAGES, all_goes)
 
     async def _in_passes(self, statement: str, before: datetime) -> None:
         while await self._pass(statement, before):

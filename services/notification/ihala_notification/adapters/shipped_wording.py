@@ -4,9 +4,9 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-from ihala_events.vocabulary import NEEDS
+from ihala_events.vocabulary import NEEDS, PersonMessage
 
-from ihala_notification.domain.wording import LANGUAGES, Banned, Kind, Messages, WordingRefused, lint
+from ihala_notification.domain.wording import LANGUAGES, Banned, Messages, WordingRefused, lint
 
 WORDING = files("ihala_notification") / "data" / "wording"
 HARMLESS = "harmless"
@@ -14,7 +14,7 @@ HARMLESS = "harmless"
 
 def load_messages() -> Messages:
     """Raises WordingRefused, which stops the start."""
-    messages = {Kind(kind): dict(texts) for kind, texts in _read("messages.toml").items()}
+    messages = {PersonMessage(kind): dict(texts) for kind, texts in _read("messages.toml").items()}
     if problems := lint(messages, load_banned()):
         raise WordingRefused(problems)
     return messages

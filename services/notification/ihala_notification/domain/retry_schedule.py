@@ -4,7 +4,8 @@ Source: the schedule of the Standard Webhooks guide, with Retry-After honoured w
 agency can ask for patience but cannot silence us.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from ihala_notification.domain.attempt import AttemptResult
 
@@ -58,6 +59,12 @@ class RetrySchedule:
         if result.retry_after_seconds is None:
             return planned * (1 + JITTER_SHARE * jitter)
         return min(max(result.retry_after_seconds, planned), 2 * planned)
+
+    def within(self, seconds: float) -> "RetrySchedule":
+        """Its tries of so long a time, without jitter; the first at least."""
+        sums = list(accumulate(self.delays_seconds))
+        kept = sum(each <= seconds for each in sums)
+        return replace(self, delays_seconds=self.delays_seconds[: max(kept, 1)])
 
     @property
     def whole_seconds(self) -> float:

@@ -8,10 +8,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import product
 
-from ihala_events.vocabulary import Need
+from ihala_events.vocabulary import Need, PersonMessage
 
 LANGUAGES = ("fr", "ar", "en")
 CASE_REF = "{case_ref}"
@@ -29,16 +28,7 @@ _ARABIC_PREFIX = re.compile(r"^(?:[وف]?(?:[بك]?ال|لل|[بكل])|[وف])(?
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-class Kind(StrEnum):
-    """referred: once a referral.  news: a place or a position.  redirected: elsewhere.  withdrawn: taken back."""
-
-    REFERRED = "referred"
-    NEWS = "news"
-    REDIRECTED = "redirected"
-    WITHDRAWN = "withdrawn"
-
-
-Messages = Mapping[Kind, Mapping[str, str]]
+Messages = Mapping[PersonMessage, Mapping[str, str]]
 """A text for each kind and language."""
 
 
@@ -94,11 +84,11 @@ def words_of(text: str) -> list[str]:
 
 def lint(messages: Messages, banned: Banned) -> list[str]:
     """One sentence for each thing that is wrong."""
-    places = product(Kind, LANGUAGES)
+    places = product(PersonMessage, LANGUAGES)
     return [problem for kind, language in places for problem in _problems(messages, kind, language, banned)]
 
 
-def _problems(messages: Messages, kind: Kind, language: str, banned: Banned) -> Iterator[str]:
+def _problems(messages: Messages, kind: PersonMessage, language: str, banned: Banned) -> Iterator[str]:
     text = messages.get(kind, {}).get(language)
     where = f"{kind}.{language}"
     if text is None:

@@ -1,4 +1,4 @@
-"""What this service reads from Kafka: referral events to tell agencies of, and the agencies' records.
+"""What this service reads from Kafka: referral events to tell agencies and persons of, and the agencies' records.
 
 The transaction, the inbox and the offsets are the runtime's; here a record becomes a command.
 """
@@ -20,11 +20,13 @@ from ihala_runtime.received import Received
 
 from ihala_notification.adapters.outgoing import Lanes, PostgresOutgoing, outgoing
 from ihala_notification.adapters.partners import store_partner, store_row
+from ihala_notification.adapters.person_messages import NewMessages
 from ihala_notification.adapters.reconciliation import answer_again
 from ihala_notification.domain.message import ATTEMPT_ENDING_TYPES, TOLD_TYPES, delivery_id
+from ihala_notification.domain.person_message import NOTIFYING_TYPES, OVERTAKING_TYPES, new_message
 from ihala_notification.handlers.tell_agency import ReferralNews, TellAgency
 
-HANDLED_TYPES = TOLD_TYPES | ATTEMPT_ENDING_TYPES
+HANDLED_TYPES = TOLD_TYPES | ATTEMPT_ENDING_TYPES | NOTIFYING_TYPES | OVERTAKING_TYPES
 OTHERS_BUSINESS = frozenset(
     kind.type for kind in EVENT_TYPES.values() if kind.topic == REFERRAL_LIFECYCLE and kind.type not in HANDLED_TYPES
 )
@@ -35,6 +37,7 @@ class Batch:
     """The referral events of one batch, read once, and what goes out of them."""
 
     outgoing: PostgresOutgoing
+    persons: NewMessages
     events: dict[tuple[str, str], ReferralEvent] = field(default_factory=dict)
 
     def event(self, received: Received) -> ReferralEvent:
@@ -49,10 +52,14 @@ def dispatch_consumer(tell_agency: TellAgency, lanes: Lanes) -> Consumer[Batch]:
         referral_ids = list({event.referral_id for event in events.values()})
         partner_ids = list({event.partner_id for event in events.values() if event.partner_id})
         async with outgoing(work, lanes, referral_ids, partner_ids) as opened:
-            yield Batch(opened, events)
+            batch = Batch(opened, NewMessages(work), events)
+            yield batch
+            await batch.persons.store()
 
     async def tell(batch: Batch, received: Received) -> None:
-        tell_agency(_news(received, batch.event(received)), batch.outgoing)
+        news = _news(received, batch.event(received))
+        tell_agency(news, batch.outgoing)
+        _tell_person(news, batch.persons)
 
     async def tell_what_became(batch: Batch, asked: Sequence[Received]) -> None:
         """Their receipts once more; a message of which nothing is left is told, as if for the first time."""
@@ -73,6 +80,13 @@ def dispatch_consumer(tell_agency: TellAgency, lanes: Lanes) -> Consumer[Batch]:
         ignore=OTHERS_BUSINESS.__contains__,
         answer_again=tell_what_became,
     )
+
+
+def _tell_person(news: ReferralNews, persons: NewMessages) -> None:
+    if news.type in OVERTAKING_TYPES:
+        persons.overtake(news.event.referral_id)
+    if message := new_message(news.event, news.event_id):
+        persons.add(message)
 
 
 def _read(received: Sequence[Received]) -> dict[tuple[str, str], ReferralEvent]:

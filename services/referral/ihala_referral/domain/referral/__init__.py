@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from ihala_events import catalogue
-from ihala_events.vocabulary import HoldReason, ReferralState
+from ihala_events.vocabulary import HoldReason, PersonMessage, ReferralState
 
 from ihala_referral.domain.attempt import CaseFile, Happenings, Scene
 from ihala_referral.domain.deadlines import DUPLICATE_HOLD
@@ -78,7 +78,7 @@ class Referral(AgencyMoves, StaffMoves, AgencyChanges, CaseChanges, ClockAnswers
             return happened
         if routed.state is ReferralState.OUT_OF_AREA:
             self.state = routed.state
-            happened.append(self._event(catalogue.OUT_OF_AREA, scene.now))
+            happened.append(self._event(catalogue.OUT_OF_AREA, scene.now, tell=PersonMessage.REDIRECTED))
         return happened + self._send(routed.choice.chosen, SYSTEM, scene, waitlisted=routed.choice.waitlisted)
 
 

@@ -6,7 +6,7 @@ A repetition of the last move makes no event.
 from datetime import datetime
 
 from ihala_events import catalogue
-from ihala_events.vocabulary import AttemptState, DeclineReason, Outcome, ReferralState, Urgency
+from ihala_events.vocabulary import AttemptState, DeclineReason, Outcome, PersonMessage, ReferralState, Urgency
 
 from ihala_referral.domain.attempt import Attempt, Happening, Happenings, Scene
 from ihala_referral.domain.deadlines import offer_lapses_at
@@ -80,7 +80,7 @@ class AgencyMoves(Asking):
         if attempt.is_unanswered:
             attempt.state, attempt.answered_at = AttemptState.ACKNOWLEDGED, scene.now
         self.state, self.waitlisted_at = target, scene.now
-        return [self._event(catalogue.WAITLISTED, scene.now, actor)]
+        return [self._event(catalogue.WAITLISTED, scene.now, actor, tell=PersonMessage.NEWS)]
 
     def offer(self, partner_id: str, actor: str, scene: Scene) -> Happenings:
         """A place became free; it lapses at the close of the third working day."""
@@ -93,7 +93,7 @@ class AgencyMoves(Asking):
             attempt.state, attempt.answered_at = AttemptState.ACKNOWLEDGED, scene.now
         self._take_place(attempt, scene)
         self.offer_lapses_at = offer_lapses_at(scene.now, scene.calendar)
-        return [self._event(catalogue.PLACE_OFFERED, scene.now, actor)]
+        return [self._event(catalogue.PLACE_OFFERED, scene.now, actor, tell=PersonMessage.NEWS)]
 
     def contacted(self, partner_id: str, actor: str, scene: Scene) -> Happenings:
         """The agency spoke with the person; only the first time counts."""

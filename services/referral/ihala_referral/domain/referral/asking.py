@@ -5,10 +5,11 @@ No agency is asked that a test of the choice refuses, and a place that was taken
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from ihala_events import catalogue
 from ihala_events.catalogue import EventType
-from ihala_events.vocabulary import AttemptState, HoldReason, Outcome, PartnerType, ReferralState
+from ihala_events.vocabulary import AttemptState, HoldReason, Outcome, PartnerType, PersonMessage, ReferralState
 
 from ihala_referral.domain.attempt import Alert, Attempt, Happening, Happenings, Scene
 from ihala_referral.domain.choice import Choice, Gap, Why, choose, failures_of
@@ -99,13 +100,18 @@ class Asking(ReferralRecord):
         happened = []
         if left is not None:
             happened.append(self._event(catalogue.REROUTED, scene.now, actor, reason=reason, from_partner_id=left))
-        sent = self._event(catalogue.SENT, scene.now, actor)
+        sent = self._event(catalogue.SENT, scene.now, actor, tell=self._told_when_sent())
         attempt.sent_sequence = sent.sequence
         happened.append(sent)
         if waitlisted:
             self.state, self.waitlisted_at = ReferralState.WAITLISTED, scene.now
-            happened.append(self._event(catalogue.WAITLISTED, scene.now, actor))
+            happened.append(self._event(catalogue.WAITLISTED, scene.now, actor, tell=PersonMessage.NEWS))
         return happened
+
+    def _told_when_sent(self) -> PersonMessage | None:
+        """Once, by the first agency that is asked; not of the next ones, nor who was told to go elsewhere."""
+        is_first = len(self.attempts) == 1 and self.state is not ReferralState.OUT_OF_AREA
+        return PersonMessage.REFERRED if is_first else None
 
     def _open_attempt(self, link: Link, scene: Scene) -> Attempt:
         attempt = Attempt(
@@ -158,7 +164,7 @@ class Asking(ReferralRecord):
         self, kind: EventType, about: Attempt, to: Attempt, actor: str, scene: Scene, reason: str | None = None
     ) -> Happening:
         """about: the attempt whose agency it concerns, which is told.  to: of the agency that was asked."""
-        sides = {"from_partner_id": self._giver(to).partner_id, "to_partner_id": to.partner_id}
+        sides: dict[str, Any] = {"from_partner_id": self._giver(to).partner_id, "to_partner_id": to.partner_id}
         return self._event(kind, scene.now, actor, attempt=about, reason=reason, **sides)
 
     def _giver(self, to: Attempt) -> Attempt:

@@ -6,7 +6,7 @@ A withdrawal asks every agency that was asked to delete what it read, also of a 
 from dataclasses import asdict
 
 from ihala_events import catalogue
-from ihala_events.vocabulary import Channel, HoldReason, ReferralState
+from ihala_events.vocabulary import Channel, HoldReason, PersonMessage, ReferralState
 
 from ihala_referral.domain.attempt import Happenings, Scene
 from ihala_referral.domain.referral.asking import Asking
@@ -16,6 +16,8 @@ from ihala_referral.domain.transitions import Move, check
 SAME_PERSON = "DUPLICATE"
 CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
 ERASED = "ERASED"
+UNTOLD = frozenset({SAME_PERSON, ERASED})
+"""Reasons of which the person is told nothing: their other case goes on, or nobody knows them any more."""
 
 
 class CaseChanges(Asking):
@@ -56,8 +58,12 @@ class CaseChanges(Asking):
         if self.is_open:
             happened = self._recall(reason, SYSTEM, scene)
             self.state, self.hold_reason = check(Move.WITHDRAW, self.state), None
-            happened.append(self._event(catalogue.WITHDRAWN, scene.now, reason=reason))
+            happened.append(self._event(catalogue.WITHDRAWN, scene.now, reason=reason, tell=self._told_of(reason)))
         return happened + self._request_deletions(scene)
+
+    def _told_of(self, reason: str) -> PersonMessage | None:
+        """A referral that no agency was asked for is nothing to the person either."""
+        return PersonMessage.WITHDRAWN if self.attempts and reason not in UNTOLD else None
 
     def _request_deletions(self, scene: Scene) -> Happenings:
         last_of = {attempt.partner_id: attempt for attempt in self.attempts if attempt.deletion is None}

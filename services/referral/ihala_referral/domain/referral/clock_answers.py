@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ihala_events import catalogue
-from ihala_events.vocabulary import AttemptState, HoldReason, ReferralState
+from ihala_events.vocabulary import AttemptState, HoldReason, PersonMessage, ReferralState
 
 from ihala_referral.domain.attempt import Alert, Attempt, Clock, Happenings, Scene
 from ihala_referral.domain.calendar import Calendar
@@ -115,7 +115,7 @@ class ClockAnswers(Handovers):
         if not self._take_place(attempt, scene):
             return []
         self.offer_lapses_at = offer_lapses_at(scene.now, scene.calendar)
-        return [self._event(catalogue.PLACE_OFFERED, scene.now)]
+        return [self._event(catalogue.PLACE_OFFERED, scene.now, tell=PersonMessage.NEWS)]
 
     def _offer_lapsed(self, scene: Scene) -> Happenings:
         """The place goes to the next in line; this person keeps waiting, behind it."""

@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from ihala_events.catalogue import EventType
-from ihala_events.referral import ReferralEvent
-from ihala_events.vocabulary import AttemptState, HoldReason, Outcome, ReferralState, Urgency
+from ihala_events.referral import PersonNotice, ReferralEvent
+from ihala_events.vocabulary import AttemptState, Channel, HoldReason, Outcome, PersonMessage, ReferralState, Urgency
 
 from ihala_referral.domain.attempt import Attempt, CaseFile, Happening
 from ihala_referral.domain.directory import Link
@@ -113,9 +113,11 @@ class ReferralRecord:
         *,
         attempt: Attempt | None = None,
         reason: str | None = None,
+        tell: PersonMessage | None = None,
         **extra: Any,
     ) -> Happening:
-        """An event that shows the referral as it stands now.  attempt: the one it is about, else the current."""
+        """An event that shows the referral as it stands now.  attempt: the one it is about, else the current.
+        tell: what the person is to be told of it, if they may be told anything."""
         self.sequence += 1
         about = attempt or self.current
         if reason is not None:
@@ -145,11 +147,19 @@ class ReferralRecord:
             hard_deadline=self.hard_deadline,
             contacted_at=self.contacted_at,
             outcome_code=self.outcome_code,
+            notify_person=self._notice(tell),
             actor=actor,
             at=now,
             **extra,
         )
         return Happening(kind, payload, self.sequence)
+
+    def _notice(self, message: PersonMessage | None) -> PersonNotice | None:
+        """None also for whoever may be told nothing: routing and each correction of the contact decide."""
+        way = self.explanation.get("notify", {}).get("person", "none")
+        if message is None or way == "none":
+            return None
+        return PersonNotice(message=message, channel=Channel(way.upper()), desk_id=self.case.desk_id)
 
 
 def _payload_of(kind: EventType) -> type[ReferralEvent]:
