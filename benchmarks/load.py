@@ -19,28 +19,13 @@ from typing import Any
 from ihala_local.ports import new_port
 from pydantic import BaseModel
 
+from benchmarks.intakes import COMMUNES, TEMPLATE
 from benchmarks.systems import System
 
 SOURCE = Path(__file__).with_name("generator")
 OWN_LAG_LIMIT_MS = 5.0
 DRAIN_SECONDS = 60.0
 BUILD_SECONDS = 300
-COMMUNES = [
-    "AGD-AGADIR", "AGD-DRARGUA", "AGD-AOURIR", "INE-INEZGANE", "INE-AIT-MELLOUL", "INE-DCHEIRA", "INE-LQLIAA",
-    "INE-TEMSIA", "INE-OULAD-DAHOU",
-]  # fmt: skip
-INTAKE = {
-    "desk_id": "baom-agadir",
-    "age_band": "25-59",
-    "languages": [{"tag": "fr", "level": "good"}],
-    "needs": [{"need_code": "HEA-PHC"}],
-    "safe_contact": {"channel": "SMS", "language": "fr"},
-    "consent": {
-        "text_version": "2026-11", "lang": "fr", "mode": "oral", "basis": "CONSENT",
-        "scope": [{"need_code": "HEA-PHC", "partner_types": ["PT-ESSP"]}],
-    },
-    "staff": ["officer-1"],
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +161,7 @@ def orders_of(system: System, load: Load, port: int) -> dict[str, Any]:
         "seed": load.seed,
         "drain_seconds": load.drain_seconds,
         "communes": COMMUNES,
-        "intake": INTAKE,
+        "intake": TEMPLATE,
         "slow": dict(load.slow),
     }
 

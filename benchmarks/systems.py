@@ -80,11 +80,12 @@ class Ihala:
 async def ihala(folder: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Ihala]:
     """A system of its own, gone afterwards.  environment: further variables for all of its programs."""
     state = State(folder)
-    await ihala_command("up", "--detach", "--ephemeral", "--state", str(folder), environment=environment)
     try:
+        await ihala_command("up", "--detach", "--ephemeral", "--state", str(folder), environment=environment)
         yield Ihala(state, json.loads(state.endpoints_file.read_text()))
     finally:
-        await ihala_command("down", "--state", str(folder))
+        if state.is_held():
+            await ihala_command("down", "--state", str(folder))
 
 
 async def ihala_command(*words: str, environment: Mapping[str, str] | None = None) -> None:

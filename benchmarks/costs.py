@@ -1,0 +1,339 @@
+"""What one referral costs in things that noise does not move: statements, transactions, WAL, requests, calls.
+
+A fixed set of referrals goes through a system of its own: some one by one, each until everything it causes has been
+done, and then a backlog that is handled in batches.  Rule: what the system does while nobody asks is measured first
+and taken off, and the counted run has no checkpoint, no autovacuum and no full-page images in it.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import time
+import tomllib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from uuid import uuid4
+
+import aiohttp
+import asyncpg
+from aiohttp import web
+from ihala_local.embedded import embedded_kafka
+from ihala_local.ports import new_port
+
+from benchmarks.intakes import an_intake
+from benchmarks.kafka_requests import KafkaRequests, counting_link
+from benchmarks.systems import Ihala, ihala
+
+WRITTEN_DOWN = Path(__file__).with_name("costs.toml")
+COUNTER = Path(__file__).with_name("counting")
+SERVICES = ("intake", "referral", "notification")
+WARM_UP, ONE_BY_ONE, BACKLOG = 12, 30, 200
+IDLE_SECONDS = 10.0
+WAIT_SECONDS = 120.0
+QUIET_SECONDS = 1.5
+POLLED_RUNS = 3  # what an idle system runs so often is its own: looks for work, renewed leases, metrics
+
+STATEMENTS = """
+    SELECT r.rolname, s.query, sum(s.calls)::bigint AS calls
+    FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid
+    WHERE r.rolname = ANY($1) GROUP BY 1, 2
+"""
+WAL = """
+    SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS wal_bytes,
+        (SELECT sum(fsyncs)::bigint FROM pg_stat_io WHERE object = 'wal') AS wal_fsyncs
+"""
+SETTLED = {
+    "intake": "SELECT count(*) FROM outbox",
+    "referral": "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM attempt WHERE receipt_at IS NULL)",
+    "notification": "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM delivery WHERE state = 'pending')",
+}
+
+Costs = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A statement or a function that is run, by whom."""
+
+    owner: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Totals since the servers started, at one instant."""
+
+    at: float
+    steps: Mapping[Step, int]
+    totals: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Reads all counters of one system."""
+
+    system: Ihala
+    requests: KafkaRequests
+    calls_folder: Path
+    server: asyncpg.Connection
+    databases: Mapping[str, asyncpg.Connection]
+
+    async def read(self) -> Counts:
+        await self.server.execute("SELECT pg_stat_force_next_flush()")
+        rows = await self.server.fetch(STATEMENTS, [*SERVICES, "intake_keys"])
+        (wal,) = await self.server.fetch(WAL)
+        kafka = {f"kafka.{kind}_requests": float(count) for kind, count in self.requests.requests.items()}
+        kafka["kafka.produced_bytes"] = float(self.requests.bytes_sent["produce"])
+        totals = {name: float(value) for name, value in wal.items()} | kafka
+        steps = {Step(row["rolname"], "statements", row["query"]): row["calls"] for row in rows}
+        return Counts(time.monotonic(), steps | await self._calls(), totals)
+
+    async def _calls(self) -> dict[Step, int]:
+        files = {
+            service: self.calls_folder / f"{self.system.processes()[f'{service}-1']}.calls" for service in SERVICES
+        }
+        asks = [file.with_suffix(".ask") for file in files.values()]
+        for ask in asks:
+            ask.touch()
+        while any(ask.exists() for ask in asks):
+            await asyncio.sleep(0.02)
+        return {
+            Step(service, "calls", function): calls
+            for service, file in files.items()
+            for function, calls in json.loads(file.read_text()).items()
+        }
+
+    async def settled(self, service: str) -> bool:
+        return not await self.databases[service].fetchval(SETTLED[service])
+
+    async def all_settled(self) -> bool:
+        return all([await self.settled(service) for service in SERVICES])
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Hands in and hears of each webhook."""
+
+    session: aiohttp.ClientSession
+    system: Ihala
+    told: set[str]
+
+    async def hand_in(self) -> str:
+        headers = {"Authorization": f"Bearer {self.system.key}", "Idempotency-Key": str(uuid4())}
+        async with self.session.post(self.system.submit_url, json=an_intake(), headers=headers) as answer:
+            answer.raise_for_status()
+            return str((await answer.json())["case_ref"])
+
+    async def has_heard_of(self, cases: Set[str]) -> bool:
+        return cases <= self.told
+
+
+async def measured(folder: Path) -> dict[str, Costs]:
+    """{"serial": {cost: per referral}, "backlog": …} of a system made for it."""
+    async with metered(folder) as meter, a_desk(meter.system) as desk:
+        await one_by_one(desk, meter, WARM_UP)
+        await until_quiet(meter)
+        before = await meter.read()
+        await asyncio.sleep(IDLE_SECONDS)
+        idle = await meter.read()
+        readings = [idle]
+        for _ in range(ONE_BY_ONE):
+            await one_by_one(desk, meter, 1)
+            readings.append(await meter.read())
+        await backlog(desk, meter, BACKLOG)
+        after = await meter.read()
+    spans, resting = [Span(start, end) for start, end in pairwise(readings)], Span(before, idle)
+    whole = per_referral(Span(idle, readings[-1]), resting, ONE_BY_ONE)
+    return {
+        "serial": whole | medians([step_costs(span, resting, 1) for span in spans]),
+        "backlog": per_referral(Span(readings[-1], after), resting, BACKLOG),
+    }
+
+
+@asynccontextmanager
+async def metered(folder: Path) -> AsyncIterator[Meter]:
+    """A running system whose every client of Kafka goes through the counter."""
+    upstream = new_port(set())
+    port = new_port({upstream})
+    calls_folder = folder / "calls"
+    calls_folder.mkdir(parents=True)
+    async with (
+        counting_link(port, upstream) as requests,
+        embedded_kafka(folder / "kafka", upstream, advertised_port=port),
+        ihala(folder / "system", counted(port, calls_folder)) as system,
+        connections(system) as (server, databases),
+    ):
+        await keep_still(server)
+        yield Meter(system, requests, calls_folder, server, databases)
+
+
+def counted(kafka_port: int, calls_folder: Path) -> dict[str, str]:
+    return {
+        "IHALA_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka_port}",
+        "IHALA_COUNT_FOLDER": str(calls_folder),
+        "PYTHONPATH": str(COUNTER),
+        "PYTHONHASHSEED": "0",
+    }
+
+
+@asynccontextmanager
+async def connections(system: Ihala) -> AsyncIterator[tuple[asyncpg.Connection, dict[str, asyncpg.Connection]]]:
+    """The superuser's: what it does is counted for nobody."""
+    dsn = system.superuser_dsn
+    server = await asyncpg.connect(dsn)
+    databases = {service: await asyncpg.connect(dsn, database=service) for service in SERVICES}
+    try:
+        yield server, databases
+    finally:
+        for connection in (server, *databases.values()):
+            await connection.close()
+
+
+async def keep_still(server: asyncpg.Connection) -> None:
+    await server.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    for setting in ("full_page_writes = off", "autovacuum = off", "checkpoint_timeout = '1d'"):
+        await server.execute(f"ALTER SYSTEM SET {setting}")
+    await server.execute("SELECT pg_reload_conf()")
+    await server.execute("CHECKPOINT")
+
+
+@asynccontextmanager
+async def a_desk(system: Ihala) -> AsyncIterator[Desk]:
+    told: set[str] = set()
+
+    async def hook(request: web.Request) -> web.Response:
+        told.add((await request.json())["data"]["case_ref"])
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/hook/{partner}", hook)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await system.send_webhooks_to(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield Desk(session, system, told)
+    finally:
+        await runner.cleanup()
+
+
+async def one_by_one(desk: Desk, meter: Meter, count: int) -> None:
+    for _ in range(count):
+        case_ref = await desk.hand_in()
+        await until(partial(desk.has_heard_of, {case_ref}), "the webhook")
+        await until(meter.all_settled, "everything it causes")
+
+
+async def backlog(desk: Desk, meter: Meter, count: int) -> None:
+    """All are accepted before the next service may look at them."""
+    pids = meter.system.processes()
+    later = [pids["referral-1"], pids["notification-1"]]
+    for pid in later:
+        os.kill(pid, signal.SIGSTOP)
+    cases = {await desk.hand_in() for _ in range(count)}
+    await until(lambda: meter.settled("intake"), "intake's events published")
+    os.kill(later[0], signal.SIGCONT)
+    await until(lambda: _routed(meter, count), "the backlog routed")
+    os.kill(later[1], signal.SIGCONT)
+    await until(partial(desk.has_heard_of, cases), "the backlog told")
+    await until_quiet(meter)
+
+
+async def _routed(meter: Meter, count: int) -> bool:
+    known = await meter.databases["referral"].fetchval("SELECT count(*) FROM referral")
+    return bool(known == WARM_UP + ONE_BY_ONE + count) and not await meter.databases["referral"].fetchval(
+        "SELECT count(*) FROM outbox"
+    )
+
+
+async def until_quiet(meter: Meter) -> None:
+    await until(meter.all_settled, "everything done")
+    await asyncio.sleep(QUIET_SECONDS)
+
+
+async def until(ready: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Raises TimeoutError with what did not come."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not await ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come within {WAIT_SECONDS:g} s")
+        await asyncio.sleep(0.01)
+
+
+def medians(referrals: Sequence[Costs]) -> Costs:
+    """Of each cost: what comes by chance, a timer or a renewed directory, comes on top of some."""
+    return {name: median(each.get(name, 0.0) for each in referrals) for name in referrals[0]}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Two readings."""
+
+    start: Counts
+    end: Counts
+
+    @property
+    def seconds(self) -> float:
+        return self.end.at - self.start.at
+
+    def total(self, name: str) -> float:
+        return self.end.totals.get(name, 0) - self.start.totals.get(name, 0)
+
+    def runs(self, step: Step) -> int:
+        return self.end.steps.get(step, 0) - self.start.steps.get(step, 0)
+
+
+def per_referral(run: Span, idle: Span, count: int) -> Costs:
+    """What was counted in the run, less what an idle system does in that time, by referral."""
+    share = run.seconds / idle.seconds
+    costs = {name: (run.total(name) - idle.total(name) * share) / count for name in run.end.totals}
+    return costs | step_costs(run, idle, count)
+
+
+def step_costs(run: Span, idle: Span, count: int) -> Costs:
+    """By owner and kind. A statement or function that an idle system runs too, not just once, is left out."""
+    share = run.seconds / idle.seconds
+    costs: Costs = {}
+    for step in run.end.steps:
+        if step.text == "BEGIN" or (idle.runs(step) >= POLLED_RUNS and step.text != "COMMIT"):
+            continue
+        name = f"{step.owner}.{'transactions' if step.text == 'COMMIT' else step.kind}"
+        costs[name] = costs.get(name, 0.0) + (run.runs(step) - idle.runs(step) * share) / count
+    return costs
+
+
+def written_down() -> dict[str, dict[str, dict[str, float]]]:
+    """{"serial": {cost: {"value": per referral, "tolerance": share by which it may grow}}, "backlog": …}"""
+    return tomllib.loads(WRITTEN_DOWN.read_text())
+
+
+def grown(found: Mapping[str, Costs]) -> list[str]:
+    """A sentence for each cost that is higher than written down, beyond its tolerance."""
+    return [
+        f"{way} {name}: {found[way][name]:.2f} a referral, written down {known['value']:g} (+{known['tolerance']:.0%})"
+        for way, costs in written_down().items()
+        for name, known in costs.items()
+        if found[way][name] > known["value"] * (1 + known["tolerance"])
+    ]
+
+
+def write_down(found: Mapping[str, Costs]) -> None:
+    """The values anew; which costs are kept, their tolerances and the comments stay."""
+    way, lines = "", []
+    for line in WRITTEN_DOWN.read_text().splitlines():
+        if line.startswith("["):
+            way = line.strip("[]")
+        name = line.partition(" = ")[0].strip('"')
+        if way and name in found[way]:
+            line = re.sub(r"value = [\d.]+", f"value = {found[way][name]:.4g}", line)
+        lines.append(line)
+    WRITTEN_DOWN.write_text("\n".join(lines) + "\n")

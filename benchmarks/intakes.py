@@ -1,0 +1,38 @@
+"""Invented intakes: one need, one referral; communes in turn, so that nine agencies share the load."""
+
+import random
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+COMMUNES = [
+    "AGD-AGADIR", "AGD-DRARGUA", "AGD-AOURIR", "INE-INEZGANE", "INE-AIT-MELLOUL", "INE-DCHEIRA", "INE-LQLIAA",
+    "INE-TEMSIA", "INE-OULAD-DAHOU",
+]  # fmt: skip
+TEMPLATE: dict[str, Any] = {
+    "desk_id": "baom-agadir",
+    "age_band": "25-59",
+    "languages": [{"tag": "fr", "level": "good"}],
+    "needs": [{"need_code": "HEA-PHC"}],
+    "safe_contact": {"channel": "SMS", "language": "fr"},
+    "consent": {
+        "text_version": "2026-11", "lang": "fr", "mode": "oral", "basis": "CONSENT",
+        "scope": [{"need_code": "HEA-PHC", "partner_types": ["PT-ESSP"]}],
+    },
+    "staff": ["officer-1"],
+}  # fmt: skip
+
+_letters = random.SystemRandom()
+_numbers = count()
+
+
+def an_intake() -> dict[str, Any]:
+    """A name of its own for each, in every run: the same one again would be held as a possible duplicate."""
+    number = next(_numbers)
+    name = "Load " + "".join(_letters.choices("bdfgklmnrstz", k=12)).title() + " Example"
+    return TEMPLATE | {
+        "received_at": datetime.now(UTC).isoformat(),
+        "commune_code": COMMUNES[number % len(COMMUNES)],
+        "phone": f"+2126000{number % 100_000:05d}",
+        "names": [{"script": "Latn", "role": "full", "value": name}],
+    }
