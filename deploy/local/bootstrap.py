@@ -3,7 +3,7 @@
 Rule: standard library only, and any Python from 3.11 on: it runs before anything is installed. uv itself comes
 from PyPI by pip, pinned by hash, into the user's cache; nothing outside that folder and .venv is touched.
 
-    python3 bootstrap.py run|dev FINGERPRINT
+    python3 bootstrap.py run|dev|bench FINGERPRINT
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = CHECKOUT / ".venv"
 UV_REQUIREMENTS = Path(__file__).with_name("uv-requirements.txt")
-GROUPS = {"run": ["--no-dev"], "dev": ["--dev"]}
+GROUPS = {"run": ["--no-dev"], "dev": ["--dev"], "bench": ["--dev", "--group", "peer"]}
 
 
 class Failed(Exception):

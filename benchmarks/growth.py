@@ -1,0 +1,93 @@
+"""What a referral costs when there are many already: copies of real rows, put into the databases by SQL.
+
+Rule: each copy is a whole referral in all three databases, with ids of its own; only the time of asking grows.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from benchmarks.ladder import Length, Rung, one_rung
+from benchmarks.systems import Ihala
+
+SERVICES = ("intake-1", "referral-1", "notification-1", "postgres")
+COPIED: Mapping[str, Sequence[str]] = {
+    "intake": ("case_file", "consent", "addressee", "duplicate_key", "event"),
+    "referral": ("case_profile", "referral", "attempt", "event"),
+    "notification": ("delivery", "event"),
+}
+# a value of its own for each copy n; the same seed gives the same id in every table and database
+IDS = {
+    name: f"(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 9000000000 + n), 12, '0') || '7'"
+    f" || substr(md5('{name}' || n), 1, 3) || '8' || substr(md5('{name}' || n), 4, 15))::uuid"
+    for name in ("case_id", "referral_id", "need_id", "intake_id", "consent_id", "event_id", "delivery_id")
+}
+NEW = IDS | {
+    "case_ref": "'CP-' || n",
+    "aggregate_id": IDS["referral_id"],
+    "block": "('x' || substr(md5('block' || n), 1, 15))::bit(60)::bigint",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What one rate costs with so many referrals known."""
+
+    referrals: int
+    rung: Rung
+
+    @property
+    def cpu_ms(self) -> float:
+        """Of the three services and PostgreSQL, by referral."""
+        return sum(self.rung.cpu_ms[name] for name in SERVICES)
+
+
+async def grow(system: Ihala, start: int, end: int) -> None:
+    """Copies number ``start`` to ``end``."""
+    for database, tables in COPIED.items():
+        connection = await asyncpg.connect(system.superuser_dsn, database=database)
+        try:
+            await connection.execute("SET session_replication_role = replica")  # rows come whole, in any order
+            for table in tables:
+                await connection.execute(await copy_statement(connection, table, start, end), timeout=3600)
+            await connection.execute("ANALYZE")
+        finally:
+            await connection.close()
+
+
+async def copy_statement(connection: asyncpg.Connection, table: str, start: int, end: int) -> str:
+    columns = await connection.fetch(
+        "SELECT attname AS name FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
+        " AND NOT attisdropped AND attidentity = '' AND attgenerated = ''",
+        table,
+    )
+    names = [row["name"] for row in columns]
+    values = [NEW.get(name, f"template.{name}") for name in names]
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)}"
+        f" FROM (SELECT * FROM {table} LIMIT 1) AS template, generate_series({start}::bigint, {end - 1}) AS n"
+    )
+
+
+async def growth(system: Ihala, sizes: Sequence[int], rate: float, length: Length, folder: Path) -> list[Grown]:
+    """At each size the same load."""
+    found, known = [], 0
+    await one_rung(system, rate, length, folder / "first")  # leaves rows to copy
+    for size in sizes:
+        await grow(system, known, size)
+        known = size
+        found.append(Grown(size, await one_rung(system, rate, length, folder / str(size))))
+        print(f"ihala  {size:8} referrals known: {found[-1].cpu_ms:.2f} ms of CPU each", flush=True)
+    return found
+
+
+def slope(found: Sequence[Grown]) -> float:
+    """Of cost over size, both logarithmic, by least squares: 0 when nothing grows."""
+    points = [(math.log(each.referrals), math.log(each.cpu_ms)) for each in found]
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
