@@ -1,15 +1,17 @@
-"""A byte scan after real journeys: the seeded names, telephones and notes stand nowhere outside the vault (P08)."""
+"""A byte scan after real journeys: the seeded names, telephones and notes stand nowhere outside the vault (P08), and
+a restricted need on nothing that an agency, an operator or a collector reads (P07)."""
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from support.intakes import an_intake
-from support.people import People, people_of
+from support.people import People, intake_of, people_of
 from support.system import System
+from support.waiting import wait_until
 
 NAME = "Zenobia Kanari-Exemple"
 ARABIC_NAME = "زنوبيا كناري"
@@ -43,8 +45,8 @@ def forms_of(secret: str) -> Iterable[bytes]:
     return {secret.encode(), json.dumps(secret)[1:-1].encode(), secret.encode("utf-16-le")}
 
 
-def leaks(where: str, content: bytes) -> list[str]:
-    return [f"{secret!r} in {where}" for secret in SECRETS for form in forms_of(secret) if form in content]
+def leaks(where: str, content: bytes, secrets: Sequence[str] = SECRETS) -> list[str]:
+    return [f"{secret!r} in {where}" for secret in secrets for form in forms_of(secret) if form in content]
 
 
 @pytest.mark.timeout(180)
@@ -61,6 +63,50 @@ async def test_no_topic_log_span_metric_or_table_holds_a_seeded_name_phone_or_no
         ]
 
     assert found == []
+
+
+@pytest.mark.timeout(180)
+async def test_a_restricted_need_and_its_row_stand_on_no_agencys_topic_in_no_log_span_or_metric(system: System) -> None:
+    gives_away = ("SOC-GBV", "R27b", "care_window")
+    async with people_of(system) as people:
+        agency = await a_restricted_journey(people)
+
+        found = [
+            *await in_topics(people, gives_away, but=SERVICES_ALONE),
+            *in_logs(system, gives_away),
+            *await in_spans(people, gives_away),
+            *await in_metrics(people, gives_away),
+        ]
+
+    assert agency == "emf-agd"
+    assert found == []
+
+
+SERVICES_ALONE = frozenset({"intake.case.v1", "referral.lifecycle.v1", "directory.partner.v1"})
+
+
+async def a_restricted_journey(people: People) -> str:
+    """Confirmed, told, read, handed over and refused: everything that could carry the need somewhere."""
+    need = {"need_code": "SOC-GBV", "facts": {"care_window": "closed"}}
+    case = await people.hand_in(intake_of("SOC-GBV", "PT-EMF", "PT-NGO-WOM", needs=[need]))
+    (referral,) = await people.routed(case["case_ref"])
+    referral_id = referral["referral_id"]
+    path, key = f"/v1/referrals/{referral_id}/confirm", "restricted-canary"
+    _, sent, _ = await people.as_role("desk").call("POST", path, {"staff": "officer-8"}, Idempotency_Key=key)
+    agency: str = sent["partner_id"]
+    await people.told(referral_id)
+    _, seen, _ = await people.agency(agency).call("GET", f"/v1/referrals/{referral_id}")
+    assert (seen["need_code"], seen["row"]) == ("SOC-GBV", "R27b")
+    await people.move(agency, referral_id, "accept")
+    await people.move(agency, referral_id, "handover", {"partner_id": "ngo-wom"})
+    await people.move("ngo-wom", referral_id, "handover-refusal", {"reason_code": "CAPACITY"})
+    await wait_until(lambda: _were_told(people, referral_id), 30, "both sides of the handover are told")
+    return agency
+
+
+async def _were_told(people: People, referral_id: str) -> bool:
+    types = {each["type"].removeprefix("ihala.referral.") for each in await people.webhooks(referral_id)}
+    return types >= {"sent.v1", "handover-proposed.v1", "handover-failed.v1"}
 
 
 async def a_whole_journey(people: People) -> None:
@@ -82,13 +128,13 @@ async def a_whole_journey(people: People) -> None:
     await people.move(agency, referral_id, "accept")
 
 
-async def in_topics(people: People) -> list[str]:
+async def in_topics(people: People, secrets: Sequence[str] = SECRETS, but: frozenset[str] = frozenset()) -> list[str]:
     consumer = AIOKafkaConsumer(bootstrap_servers=people.endpoints["kafka"], auto_offset_reset="earliest")
     await consumer.start()
     try:
         topics = sorted(await consumer.topics())
         assert "intake.case.v1" in topics
-        consumer.subscribe(topics)
+        consumer.subscribe([topic for topic in topics if topic not in but])
         found: list[str] = []
         seen = 0
         while batch := await consumer.getmany(timeout_ms=3000):
@@ -96,35 +142,35 @@ async def in_topics(people: People) -> list[str]:
                 for record in records:
                     seen += 1
                     content = b"\n".join([record.key or b"", record.value or b"", repr(record.headers).encode()])
-                    found += leaks(f"topic {record.topic}", content)
+                    found += leaks(f"topic {record.topic}", content, secrets)
         assert seen > 20
         return found
     finally:
         await consumer.stop()
 
 
-def in_logs(system: System) -> list[str]:
+def in_logs(system: System, secrets: Sequence[str] = SECRETS) -> list[str]:
     logs = sorted((system.folder / "logs").glob("*"))
     assert any(log.stat().st_size for log in logs)
-    return [leak for log in logs for leak in leaks(f"log {log.name}", log.read_bytes())]
+    return [leak for log in logs for leak in leaks(f"log {log.name}", log.read_bytes(), secrets)]
 
 
-async def in_spans(people: People) -> list[str]:
+async def in_spans(people: People, secrets: Sequence[str] = SECRETS) -> list[str]:
     found: list[str] = []
     for service in ("ihala-intake", "ihala-referral", "ihala-notification"):
         url = f"{people.endpoints['traces']}/api/traces?service={service}&limit=1500"
         async with people.session.get(url) as answer:
             content = await answer.read()
         assert b"traceID" in content
-        found += leaks(f"spans of {service}", content)
+        found += leaks(f"spans of {service}", content, secrets)
     return found
 
 
-async def in_metrics(people: People) -> list[str]:
+async def in_metrics(people: People, secrets: Sequence[str] = SECRETS) -> list[str]:
     found: list[str] = []
     for service in ("intake", "referral", "notification"):
         async with people.session.get(f"{people.endpoints[service]}/metrics") as answer:
-            found += leaks(f"metrics of {service}", await answer.read())
+            found += leaks(f"metrics of {service}", await answer.read(), secrets)
     return found
 
 
