@@ -129,6 +129,9 @@ PARTNER_RESPONDED = EventType("ihala.partner.responded.v1", PARTY_IN, partner.Pa
 CAPACITY_CHANGED = EventType(
     "ihala.partner.capacity-changed.v1", PARTY_IN, partner.CapacityChanged, "An agency's free places."
 )
+CLOSURES_CHANGED = EventType(
+    "ihala.partner.closures-changed.v1", PARTY_IN, partner.ClosuresChanged, "When an agency is closed."
+)
 INTAKE_REQUESTED = EventType(
     "ihala.integration.intake-requested.v1", PARTY_IN, intake.IntakeRequest, "An integrator's intake."
 )

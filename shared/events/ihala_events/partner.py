@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from ihala_events.directory import Closure
 from ihala_events.intake import CaseRef
 from ihala_events.vocabulary import DeclineReason, DeskId, IntakeState, MaskedNeedCode, NeedCode, Outcome, PartyId
 from ihala_events.wire import Instant, Payload, Request
@@ -48,6 +49,12 @@ class CapacityChanged(Request):
     """``ihala.partner.capacity-changed``: free places by need; null = unknown, not counted."""
 
     places: Annotated[dict[NeedCode, Annotated[int, Field(ge=0, le=100_000)] | None], Field(min_length=1)]
+
+
+class ClosuresChanged(Request):
+    """``ihala.partner.closures-changed``: all the closures of an agency, past and coming."""
+
+    closures: Annotated[list[Closure], Field(max_length=100)]
 
 
 class ResponseRefused(Payload):

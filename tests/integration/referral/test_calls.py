@@ -28,7 +28,7 @@ ALLOWED = [
     ("DELETE", "/v1/credentials/none", "admin"),
     ("GET", "/v1/partners:lint", "operator"),
     ("PUT", f"/v1/partners/{CENTRE}", "operator"),
-    ("PUT", f"/v1/partners/{CENTRE}/closures", "operator"),
+    ("PUT", f"/v1/partners/{CENTRE}/closures", "operator centre"),
     ("PUT", f"/v1/partners/{CENTRE}/capacity", "operator centre"),
     ("GET", "/v1/programmes", "admin desk operator protection integrator centre"),
     ("PUT", "/v1/programmes/none", "operator"),
@@ -369,7 +369,9 @@ async def test_an_agency_publishes_its_own_places_for_its_own_services(referral:
     foreign = await referral.women.call("PUT", f"/v1/partners/{CENTRE}/capacity", {"places": {"HEA-MAT": 1}})
     unserved = await referral.centre.call("PUT", f"/v1/partners/{CENTRE}/capacity", {"places": {"EDU-ADL": 1}})
 
-    assert foreign[0] == 404
+    closing = await referral.women.call("PUT", f"/v1/partners/{CENTRE}/closures", {"closures": []})
+
+    assert (foreign[0], closing[0]) == (404, 404)
     assert (unserved[0], unserved[1]["errors"][0]["pointer"]) == (422, "/places/EDU-ADL")
 
 
@@ -377,7 +379,7 @@ async def test_nothing_that_is_due_in_a_closure_goes_to_the_agency(referral: Run
     path = f"/v1/partners/{CENTRE}/closures"
     closed = {"closures": [{"first_day": "2026-11-01", "last_day": "2026-11-30", "reason": "works"}]}
     try:
-        assert (await referral.operator.call("PUT", path, closed))[0] == 200
+        assert (await referral.centre.call("PUT", path, closed))[0] == 200
         (made,) = await referral.routed("HEA-MAT")
     finally:
         await referral.operator.call("PUT", path, {"closures": []})

@@ -326,6 +326,44 @@ async def publishes(referral: Running, party_id: str, places: dict[str, int | No
     await wait_until(published, within_seconds=30)
 
 
+async def test_an_agency_announces_its_closures_on_its_topic_and_impossible_ones_are_refused(referral: Running) -> None:
+    await announces(referral, "ngo-leg", "2026-11-16", "2026-11-30")
+    await wait_until(lambda: _is_closed(referral, "ngo-leg", ["2026-11-16"]), within_seconds=30)
+
+    request_id = await announces(referral, "ngo-leg", "2026-12-02", "2026-12-01")
+    told = await wait_until(lambda: refusal(referral, "ngo-leg", request_id), within_seconds=30)
+
+    assert (told["reason"], told["detail"]) == ("invalid-input", "/closures/0/last_day must not be before first_day")
+    assert await _is_closed(referral, "ngo-leg", ["2026-11-16"])
+    (made,) = await referral.routed("SOC-LEG")
+    assert made["explanation"]["partner_chain"][0] | {"chosen": False} == {
+        "partner_id": "ngo-leg",
+        "partner_type": "PT-NGO-LEG",
+        "chosen": False,
+        "why": "closed",
+    }
+    await referral.operator.call("PUT", "/v1/partners/ngo-leg/closures", {"closures": []})
+
+
+async def announces(referral: Running, party_id: str, first_day: str, last_day: str) -> str:
+    """One closure, over the agency's own topic; the id of the event."""
+    await topics_of(referral, party_id)
+    body = {"closures": [{"first_day": first_day, "last_day": last_day}]}
+    return await publish(
+        referral.producer,
+        catalogue.CLOSURES_CHANGED,
+        json.dumps(body).encode(),
+        key="k",
+        source=f"/party/{party_id}",
+        topic=party_in(party_id).name,
+    )
+
+
+async def _is_closed(referral: Running, party_id: str, first_days: list[str]) -> bool:
+    _, record, _ = await referral.operator.call("GET", f"/v1/partners/{party_id}")
+    return [each["first_day"] for each in record["closures"]] == first_days
+
+
 async def test_what_is_no_event_is_set_aside_and_the_partition_goes_on(referral: Running) -> None:
     (made,) = await referral.routed("HEA-MAT")
     await topics_of(referral, CENTRE)

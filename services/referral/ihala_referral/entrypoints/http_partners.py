@@ -4,14 +4,13 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from ihala_events.directory import Closure, PartnerRecord
-from ihala_events.partner import CapacityChanged
+from ihala_events.directory import PartnerRecord
+from ihala_events.partner import CapacityChanged, ClosuresChanged
 from ihala_events.vocabulary import PartnerType
-from ihala_events.wire import Request as RequestBody
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.http import body_of
 from ihala_runtime.problem import FieldError, Problem, parse_body
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from ihala_referral.adapters.directory_store import lock_directory, page_of_partners, read_parents, read_partner
 from ihala_referral.adapters.partner_writes import change_capacity, change_record, replace_record
@@ -24,18 +23,13 @@ from ihala_referral.handlers.register_partner import parent_problem, record_prob
 router = APIRouter(prefix="/v1/partners", tags=["directory"])
 
 
-class Closures(RequestBody):
-    """All closures of an agency; first and last day are local and included."""
-
-    closures: Annotated[list[Closure], Field(max_length=100)]
-
-
 _RECORD = TypeAdapter(PartnerRecord)
 _CAPACITY = TypeAdapter(CapacityChanged)
-_CLOSURES = TypeAdapter(Closures)
+_CLOSURES = TypeAdapter(ClosuresChanged)
 
 Reader = Annotated[Principal, allow("desk", "operator", "protection", "integrator", "agency", "admin")]
 Operator = Annotated[Principal, allow("operator")]
+OfItself = Annotated[Principal, allow("agency", "operator")]
 
 
 @router.get("")
@@ -93,13 +87,10 @@ async def put(request: Request, partner_id: str, _principal: Operator) -> dict[s
 
 
 @router.put("/{partner_id}/capacity", openapi_extra=body_of(CapacityChanged))
-async def put_capacity(
-    request: Request, partner_id: str, principal: Annotated[Principal, allow("agency", "operator")]
-) -> dict[str, Any]:
+async def put_capacity(request: Request, partner_id: str, principal: OfItself) -> dict[str, Any]:
     """An agency's free places by need; null: unknown, not counted."""
     doors = doors_of(request)
-    if principal.party_id not in (None, partner_id):
-        raise Problem.not_found()
+    _check_own(principal, partner_id)
     places = parse_body(_CAPACITY, await request.body()).places
     try:
         async with doors.database.transaction() as work:
@@ -110,10 +101,11 @@ async def put_capacity(
         raise Problem.invalid([FieldError(pointer, "not-served", "this agency does not serve it")]) from None
 
 
-@router.put("/{partner_id}/closures", openapi_extra=body_of(Closures))
-async def put_closures(request: Request, partner_id: str, _principal: Operator) -> dict[str, Any]:
+@router.put("/{partner_id}/closures", openapi_extra=body_of(ClosuresChanged))
+async def put_closures(request: Request, partner_id: str, principal: OfItself) -> dict[str, Any]:
     """When an agency is closed, all of it; whatever must be answered in that time goes to another."""
     doors = doors_of(request)
+    _check_own(principal, partner_id)
     closures = parse_body(_CLOSURES, await request.body()).closures
     problems = [FieldError(*each) for each in closure_problems(closures)]
     if problems:
@@ -123,6 +115,12 @@ async def put_closures(request: Request, partner_id: str, _principal: Operator) 
         return _shown(
             await change_record(work, party_id_of(partner_id), lambda record: announce_closures(record, closures), now)
         )
+
+
+def _check_own(principal: Principal, partner_id: str) -> None:
+    """An agency changes itself alone."""
+    if principal.party_id not in (None, partner_id):
+        raise Problem.not_found()
 
 
 def _shown(record: PartnerRecord | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ihala_events.access import Role
-from ihala_events.catalogue import CAPACITY_CHANGED, PARTNER_RESPONDED, RESPONSE_REFUSED
-from ihala_events.partner import CapacityChanged, PartnerResponded, ResponseRefused
+from ihala_events.catalogue import CAPACITY_CHANGED, CLOSURES_CHANGED, PARTNER_RESPONDED, RESPONSE_REFUSED
+from ihala_events.partner import CapacityChanged, ClosuresChanged, PartnerResponded, ResponseRefused
 from ihala_events.topics import PARTY_IN_PATTERN, party_of, party_out
 from ihala_runtime import telemetry
 from ihala_runtime.consumer import Consumer
@@ -23,12 +23,13 @@ from opentelemetry.trace import SpanKind
 from pydantic import TypeAdapter
 
 from ihala_referral.adapters.directory_store import SOURCE
-from ihala_referral.adapters.partner_writes import change_capacity
+from ihala_referral.adapters.partner_writes import change_capacity, change_record
 from ihala_referral.adapters.postgres_unit import PostgresUnit, open_unit
 from ihala_referral.adapters.snapshots import Environment
 from ihala_referral.domain.errors import MoveRefused
 from ihala_referral.domain.referral import Referral
 from ihala_referral.entrypoints.moves import MOVE_DOORS, MoveDoor
+from ihala_referral.handlers.announce_closures import announce_closures, closure_problems
 from ihala_referral.handlers.mover import Mover
 from ihala_referral.handlers.publish_capacity import UnknownService, publish_capacity
 
@@ -37,6 +38,7 @@ INTEGRATORS = "ihala.integration."
 
 _RESPONSE = TypeAdapter(PartnerResponded)
 _CAPACITY = TypeAdapter(CapacityChanged)
+_CLOSURES = TypeAdapter(ClosuresChanged)
 
 
 class Refused(Exception):
@@ -55,7 +57,11 @@ def party_consumer(environment: Environment) -> Consumer[PostgresUnit]:
         name=PARTIES,
         pattern=PARTY_IN_PATTERN,
         open_scope=_scopes(environment),
-        handlers={PARTNER_RESPONDED.type: _responded, CAPACITY_CHANGED.type: _capacity_changed},
+        handlers={
+            PARTNER_RESPONDED.type: _responded,
+            CAPACITY_CHANGED.type: _capacity_changed,
+            CLOSURES_CHANGED.type: _closures_changed,
+        },
         ignore=lambda event_type: event_type.startswith(INTEGRATORS),
         inbox_id=_each_sending,
     )
@@ -131,6 +137,21 @@ async def _capacity_changed(unit: PostgresUnit, received: Received) -> None:
             raise Refused("not-found", "this party is no agency of the directory")
     except UnknownService as unknown:
         _tell(unit, received, party_id, Refused("not-served", str(unknown)))
+    except Refused as refused:
+        _tell(unit, received, party_id, refused)
+
+
+async def _closures_changed(unit: PostgresUnit, received: Received) -> None:
+    party_id = party_of(received.topic) or ""
+    unit.caused_by = received.envelope.id
+    try:
+        _check_sender(unit, received, party_id)
+        closures = _parsed(_CLOSURES, received).closures
+        for pointer, _code, message in closure_problems(closures):
+            raise Refused("invalid-input", f"{pointer} {message}")
+        now = unit.scene.now
+        if await change_record(unit.work, party_id, lambda before: announce_closures(before, closures), now) is None:
+            raise Refused("not-found", "this party is no agency of the directory")
     except Refused as refused:
         _tell(unit, received, party_id, refused)
 
