@@ -299,6 +299,9 @@ async def test_a_record_is_read_back_as_it_was_put(referral: Running) -> None:
     assert page["next_cursor"] == page["items"][-1]["partner_id"]
 
 
+MORNING = {"day": "mon", "opens": "08:00", "closes": "12:00"}
+
+
 @pytest.mark.parametrize(
     ("changes", "pointer"),
     [
@@ -312,6 +315,9 @@ async def test_a_record_is_read_back_as_it_was_put(referral: Running) -> None:
         ({"agreements": [AGREEMENT, {**AGREEMENT, "agreement_id": "two"}]}, "/agreements/1"),
         ({"agreement": {"since": "2026-01-01"}}, ""),
         ({"parent": "reh"}, "/parent"),
+        ({"hours": [{"day": "mon", "opens": "16:00", "closes": "08:00"}]}, "/hours/0/closes"),
+        ({"hours": [{"day": "mon", "opens": "08:00", "closes": "24:30"}]}, "/hours/0/closes"),
+        ({"ramadan_hours": [MORNING, {**MORNING, "opens": "11:59", "closes": "15:00"}]}, "/ramadan_hours/1"),
     ],
 )
 async def test_a_record_that_cannot_be_is_refused(referral: Running, changes: dict[str, Any], pointer: str) -> None:

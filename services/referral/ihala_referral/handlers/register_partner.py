@@ -1,8 +1,8 @@
 """An agency enters the directory, or its record is replaced."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from ihala_events.directory import PartnerRecord
+from ihala_events.directory import OpeningHours, PartnerRecord
 from ihala_events.vocabulary import COMMUNES, PREFECTURES, PartnerType
 
 from ihala_referral.domain.directory import EVERYWHERE, Directory, partner_of, unprintable
@@ -10,6 +10,7 @@ from ihala_referral.handlers.agree import agreement_problems, overlapping
 from ihala_referral.handlers.announce_closures import closure_problems
 
 MOST_PLACES = 100_000
+MIDNIGHT = "24:00"
 
 FieldProblem = tuple[str, str, str]
 
@@ -30,8 +31,21 @@ def _problems(record: PartnerRecord) -> Iterable[FieldProblem]:
         if overlapping(record.agreements[:index], agreement):
             yield f"/agreements/{index}", "overlapping-agreement", "overlaps another about the same purpose"
     yield from closure_problems(record.closures)
+    yield from _hours_problems("/hours", record.hours)
+    yield from _hours_problems("/ramadan_hours", record.ramadan_hours)
     yield from _text_problems(record)
     yield from _capacity_problems(record)
+
+
+def _hours_problems(pointer: str, hours: Sequence[OpeningHours]) -> Iterable[FieldProblem]:
+    """Times are zero-padded, so their texts compare; a night is two entries, until 24:00 and from 00:00."""
+    for index, each in enumerate(hours):
+        if each.closes <= each.opens or each.closes > MIDNIGHT:
+            yield f"{pointer}/{index}/closes", "not-after-opens", "must lie after opens, at most at 24:00"
+        if any(
+            each.day == other.day and each.opens < other.closes and other.opens < each.closes for other in hours[:index]
+        ):
+            yield f"{pointer}/{index}", "overlapping-hours", "overlaps other hours of the day"
 
 
 def _text_problems(record: PartnerRecord) -> Iterable[FieldProblem]:
