@@ -18,7 +18,8 @@ ARABIC_NAME = "زنوبيا كناري"
 PHONE = "+212600000042"
 NOTE = "la porte bleue du canari"
 STAFF = "officer-canari"
-SECRETS = (NAME, ARABIC_NAME, PHONE, PHONE.removeprefix("+212"), NOTE, STAFF)
+TEXT = "est transmise. Passez au bureau"
+SECRETS = (TEXT, NAME, ARABIC_NAME, PHONE, PHONE.removeprefix("+212"), NOTE, STAFF)
 
 
 def seeded_intake() -> dict[str, object]:
@@ -126,6 +127,9 @@ async def a_whole_journey(people: People) -> None:
     _, problem, _ = await desk.call("POST", "/v1/intakes", refused, Idempotency_Key="canary")
     assert leaks("a problem", json.dumps(problem, ensure_ascii=False).encode()) == []
     await people.move(agency, referral_id, "accept")
+    (message,) = await people.messaged(case["case_ref"])
+    assert message["to"] == PHONE
+    assert TEXT in message["text"]
 
 
 async def in_topics(people: People, secrets: Sequence[str] = SECRETS, but: frozenset[str] = frozenset()) -> list[str]:

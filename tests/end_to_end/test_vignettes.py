@@ -73,10 +73,35 @@ async def has_happened(people: People, referral: dict[str, Any], event: str) -> 
     await wait_until(seen, within_seconds=30, what=f"{event} of {referral['referral_id']}")
 
 
+FRENCH = {
+    "referred": "Ihala : votre demande {} est transmise. Passez au bureau ou appelez-nous pour la suite.",
+    "news": "Ihala : il y a du nouveau pour {}. Passez au bureau ou appelez-nous.",
+}
+
+
+async def to_be_told(people: People, referral: dict[str, Any]) -> list[str]:
+    """What was ever to be told to the person of a referral, told or not; an event and its webhook come with it."""
+    connection = await asyncpg.connect(people.endpoints["postgres"]["notification"])
+    try:
+        query = "SELECT message FROM person_message WHERE referral_id = $1 ORDER BY position"
+        return [row["message"] for row in await connection.fetch(query, referral["referral_id"])]
+    finally:
+        await connection.close()
+
+
 async def test_v03_mother_and_daughter_are_two_linked_cases_each_with_its_own_clock(people: People) -> None:
     received_at = "2026-11-05T15:00:00Z"
     mother = await people.hand_in(
-        intake_of("EDU-ADL", "PT-NGO-SOC", "PT-COM", commune="INE-DCHEIRA", received_at=received_at, sex="F")
+        intake_of(
+            "EDU-ADL",
+            "PT-NGO-SOC",
+            "PT-COM",
+            commune="INE-DCHEIRA",
+            received_at=received_at,
+            sex="F",
+            safe_contact={"channel": "CALL", "language": "fr", "hours": "9-12"},
+            **a_person(),
+        )
     )
     guardian = {
         "text_version": "2026-11",
@@ -93,6 +118,7 @@ async def test_v03_mother_and_daughter_are_two_linked_cases_each_with_its_own_cl
             age_band="6-11",
             consent=guardian,
             docs_seen=["DOC-NONE"],
+            safe_contact={"channel": "NONE"},
             household=[{"case_ref": mother["case_ref"], "relation": "PARENT"}],
         )
     )
@@ -108,6 +134,11 @@ async def test_v03_mother_and_daughter_are_two_linked_cases_each_with_its_own_cl
     _, of_mother, _ = await people.as_role("desk").call("GET", f"/v1/referrals?case_ref={mother['case_ref']}")
     _, of_daughter, _ = await people.as_role("desk").call("GET", f"/v1/referrals?case_ref={daughter['case_ref']}")
     assert (of_mother["household"], of_daughter["household"]) == ([daughter["case_ref"]], [mother["case_ref"]])
+    (call,) = await wait_until(lambda: people.tasks(mother["case_ref"]), within_seconds=30) or []
+    told = (call["message"], call["channel"], call["hours"], call["voicemail_ok"], call["to_guardian"])
+    assert told == ("referred", "CALL", "09:00-12:00", False, False)
+    await people.told(schooling["referral_id"])
+    assert await to_be_told(people, schooling) == []  # nothing for the child
     await people.move(language["partner_id"], language["referral_id"], "decline", {"reason_code": "CAPACITY"})
     unmoved = await people.referral(schooling["referral_id"])
     assert (unmoved["state"], unmoved["partner_id"]) == (schooling["state"], schooling["partner_id"])
@@ -115,6 +146,7 @@ async def test_v03_mother_and_daughter_are_two_linked_cases_each_with_its_own_cl
 
 async def test_v01_maternal_care_goes_to_the_health_centre(clocked: System, people: People) -> None:
     clocked.ihala("clock", "set", "2026-11-16T10:15:00Z")
+    person = a_person()
     case = await people.hand_in(
         intake_of(
             "HEA-MAT",
@@ -126,6 +158,7 @@ async def test_v01_maternal_care_goes_to_the_health_centre(clocked: System, peop
             birth_year=1999,
             vulnerabilities=["V-PRG"],
             languages=[{"tag": "wo", "level": "native"}, {"tag": "fr", "level": "basic"}],
+            **person,
         )
     )
 
@@ -135,6 +168,9 @@ async def test_v01_maternal_care_goes_to_the_health_centre(clocked: System, peop
     assert deadlines(referral) == ("2026-11-17T10:15:00Z", "2026-11-19T10:15:00Z")
     (webhook,) = await people.told(referral["referral_id"])
     assert webhook["verified"] is True
+    (message,) = await people.messaged(case["case_ref"])
+    assert (message["channel"], message["to"]) == ("sms", person["phone"])
+    assert message["text"] == FRENCH["referred"].format(case["case_ref"])
 
 
 async def test_v08_two_spellings_of_one_person_wait_for_a_human_and_are_never_merged_alone(
@@ -237,6 +273,7 @@ async def test_v02_a_boy_alone_goes_to_child_protection_by_night_and_silence_to_
     clocked.ihala("clock", "set", "2026-12-06T01:40:00Z")
     second = await at_attempt(people, sent, 2)
     assert (second["partner_type"], second["contact_due"]) == ("PT-EN", "2026-12-06T21:40:00Z")
+    assert await to_be_told(people, sent) == []
     assert (await happened(people, sent))[-4:] == ["deadline-missed", "escalated", "rerouted", "sent"]
 
 
@@ -253,6 +290,7 @@ async def test_v06_silence_reroutes_at_ack_due_and_contact_due_stays(clocked: Sy
             received_at="2026-12-07T09:00:00Z",
             facts={"treatment_interrupted": True},
             sex="M",
+            **a_person(),
         )
     )
     (first,) = await people.routed(case["case_ref"])
@@ -268,6 +306,8 @@ async def test_v06_silence_reroutes_at_ack_due_and_contact_due_stays(clocked: Sy
     assert [each["state"] for each in second["attempts"]] == ["silent", "offered"]
     assert (await happened(people, first))[-4:] == ["deadline-missed", "escalated", "rerouted", "sent"]
     await people.told(first["referral_id"])
+    await people.messaged(case["case_ref"])
+    assert await to_be_told(people, first) == ["referred"]  # once, although another agency has it now
 
 
 async def test_v11b_a_full_class_keeps_a_list_and_a_freed_place_is_offered_to_one_after_the_other(
@@ -300,6 +340,9 @@ async def test_v11b_a_full_class_keeps_a_list_and_a_freed_place_is_offered_to_on
     await has_happened(people, second, "place-offered")
 
     assert "ihala.referral.place-offered.v1" in {hook["type"] for hook in await people.webhooks(first["referral_id"])}
+    listed_and_offered = await people.messaged(first["case_ref"], 3)
+    expected = [FRENCH[message].format(first["case_ref"]) for message in ("referred", "news", "news")]
+    assert sorted(message["text"] for message in listed_and_offered) == sorted(expected)  # no position, no need
     assert (await happened(people, first))[-1] == "escalated"
     lapsed, behind = await people.referral(first["referral_id"]), await people.referral(last["referral_id"])
     assert (lapsed["state"], lapsed["waiting_position"], behind["waiting_position"]) == ("waitlisted", 4, 3)

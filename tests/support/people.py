@@ -66,6 +66,23 @@ class People:
         what = f"the webhook of {referral_id} is received"
         return await wait_until(lambda: self.webhooks(referral_id), within_seconds, what)
 
+    async def messages(self, case_ref: str) -> list[dict[str, Any]]:
+        """What the gateway took for the person of this case."""
+        async with self.session.get(f"{self.endpoints['sandbox_partner']}/received-messages") as answer:
+            return [message for message in await answer.json() if case_ref in message["text"]]
+
+    async def messaged(self, case_ref: str, count: int = 1, within_seconds: float = 30) -> list[dict[str, Any]]:
+        async def so_many() -> list[dict[str, Any]] | None:
+            found = await self.messages(case_ref)
+            return found if len(found) >= count else None
+
+        return await wait_until(so_many, within_seconds, f"{count} messages about {case_ref}") or []
+
+    async def tasks(self, case_ref: str) -> list[dict[str, Any]]:
+        """What the desk is to tell the person of this case."""
+        _, answer, _ = await self.as_role("desk", "notification").call("GET", "/v1/tasks?limit=200")
+        return [task for task in answer["items"] if task["case_ref"] == case_ref]
+
     async def move(self, agency: str, referral_id: str, move: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         status, answer, _ = await self.agency(agency).call(
             "POST", f"/v1/referrals/{referral_id}/{move}", body or {}, Idempotency_Key=str(uuid4())
@@ -82,7 +99,8 @@ class People:
 @asynccontextmanager
 async def people_of(system: System) -> AsyncIterator[People]:
     timeout = aiohttp.ClientTimeout(total=30)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    each_its_own = aiohttp.TCPConnector(force_close=True)  # commands between two calls outlast an idle connection
+    async with aiohttp.ClientSession(timeout=timeout, connector=each_its_own) as session:
         yield People(session, system.endpoints)
 
 

@@ -23,7 +23,7 @@ from ihala_runtime.settings import Mode
 from ihala_local import postgres
 from ihala_local.access import known_at
 from ihala_local.failures import LocalFailure
-from ihala_local.provision import Provisioning, write_first_admin
+from ihala_local.provision import Provisioning, write_first_admin, write_gateway_key
 from ihala_local.stack import SERVICES
 from ihala_local.state import Secrets, State, write_private, write_private_text
 
@@ -53,6 +53,7 @@ def make_secrets(state: State) -> None:
     """Passwords and the first admin key, each left where the one program finds it that needs it."""
     kept = state.secrets()
     write_first_admin(state, kept)
+    write_gateway_key(state, kept)
     superuser = state.postgres / "superuser-password"
     write_private_text(superuser, kept.postgres_superuser)
     superuser.chmod(READ_BY_THE_GROUP)

@@ -19,7 +19,7 @@ from ihala_local.api import TIMEOUT, Api
 from ihala_local.directory import partners_in
 from ihala_local.failures import LocalFailure
 from ihala_local.stack import SANDBOX_PARTNER
-from ihala_local.state import Secrets, State, read_json, write_private
+from ihala_local.state import Secrets, State, read_json, write_private, write_private_text
 
 DESKS = ("baom-agadir", "baom-inezgane", "baom-chtouka", "baom-taroudant", "baom-tiznit")
 INTEGRATOR = "integrator-sample"
@@ -38,6 +38,11 @@ def write_first_admin(state: State, kept: Secrets) -> None:
     key = kept.credentials.admin
     hashed = {"credential_id": key.split("_")[1], "sha256": hashlib.sha256(key.encode()).hexdigest()}
     write_private(state.first_admin_file, hashed)
+
+
+def write_gateway_key(state: State, kept: Secrets) -> None:
+    """Where notification looks for it whenever it tells a person something."""
+    write_private_text(state.gateway_key_file, f"{kept.gateway}\n")
 
 
 def sample_partners() -> list[dict[str, Any]]:
@@ -69,7 +74,8 @@ class Provisioning:
 
     @property
     def is_complete(self) -> bool:
-        return self.kept.directory_loaded and self.kept.webhooks_at == self.system.url(SANDBOX_PARTNER)
+        loaded = self.kept.directory_loaded and self.kept.service is not None
+        return loaded and self.kept.webhooks_at == self.system.url(SANDBOX_PARTNER)
 
     async def run(self) -> None:
         """The directory is loaded once; webhooks follow the sandbox partner when its port has changed."""
@@ -77,6 +83,7 @@ class Provisioning:
             await self._all_known()
             if not self.kept.directory_loaded:
                 await self._load_sample(session)
+            await self._make_service_key(self._admin(session))
             await self._register_webhooks(session, list(self.kept.credentials.partners))
         self.kept.directory_loaded = True
         self.kept.webhooks_at = self.system.url(SANDBOX_PARTNER)
@@ -102,6 +109,12 @@ class Provisioning:
         keys.protection = keys.protection or await self._new_key(admin, "protection", None, [])
         keys.integrator = keys.integrator or await self._new_key(admin, "integrator", INTEGRATOR, desks)
 
+    async def _make_service_key(self, admin: Api) -> None:
+        """Known to intake before notification finds it."""
+        self.kept.service = self.kept.service or await self._new_key(admin, "service", None, [])
+        await self._all_known()
+        write_private_text(self.system.state.service_key_file, f"{self.kept.service}\n")
+
     async def _make_agency_keys(self, admin: Api, partner_ids: list[str]) -> None:
         known = self.kept.credentials.partners
         await side_by_side(self._make_agency_key(admin, each) for each in partner_ids if each not in known)
@@ -124,6 +137,7 @@ class Provisioning:
         self._keep()
         keys = self.kept.credentials
         every = (keys.admin, keys.desk, keys.operator, keys.protection, keys.integrator, *keys.partners.values())
+        every = (*every, self.kept.service)
         await known_at(self.system.service_urls(), [key for key in every if key is not None])
 
     async def _load_directory(self, session: aiohttp.ClientSession, partners: list[dict[str, Any]]) -> None:

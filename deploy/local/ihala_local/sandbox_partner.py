@@ -8,6 +8,8 @@ Run: `python -m ihala_local.sandbox_partner`
     IHALA_SANDBOX_HOST, IHALA_SANDBOX_PORT   where it listens (127.0.0.1, 8090)
     IHALA_SANDBOX_SECRETS                    JSON file {"<partner_id>": "whsec_…"}, read again when it changes
 
+It plays the gateway for messages to persons too (`sandbox_gateway.py`).
+
 A receipt is kept for what was answered: 200 when the signature is right, 401 when it is not (`verified`
 false). A webhook refused by the behaviour `down` or `flapping` was not received and leaves no receipt.
 """
@@ -27,6 +29,8 @@ from typing import Any
 
 from aiohttp import web
 from standardwebhooks import Webhook
+
+from ihala_local.sandbox_gateway import SandboxGateway
 
 log = logging.getLogger("ihala.sandbox_partner")
 
@@ -195,6 +199,7 @@ class SandboxPartner:
     secrets: Secrets
     receipts: Receipts = field(default_factory=Receipts)
     behaviours: OrderedDict[str, Behaviour] = field(default_factory=OrderedDict)
+    gateway: SandboxGateway = field(default_factory=SandboxGateway)
     monotonic_seconds: Callable[[], float] = time.monotonic
 
     def app(self) -> web.Application:
@@ -202,6 +207,7 @@ class SandboxPartner:
         app.router.add_post("/hook/{partner_id}", self.hook)
         app.router.add_get("/received", self.received)
         app.router.add_put("/behaviour/{partner_id}", self.behave)
+        self.gateway.add_routes(app)
         app.router.add_get("/live", _alive)
         app.router.add_get("/ready", _alive)
         return app

@@ -115,6 +115,12 @@ class Stack:
                 return {
                     "IHALA_WEBHOOK_PRIVATE_NETWORKS": PRIVATE_NETWORKS,
                     "IHALA_KEK_FILE": str(self.state.webhook_key_file),
+                    "IHALA_SERVICE_KEY_FILE": str(self.state.service_key_file),
+                    "IHALA_CONTACT_URL": self.service_url("intake"),
+                    "IHALA_SMS_GATEWAY_URL": f"{self.url(SANDBOX_PARTNER)}/gateway/sms",
+                    "IHALA_SMS_GATEWAY_KEY_FILE": str(self.state.gateway_key_file),
+                    "IHALA_WHATSAPP_GATEWAY_URL": f"{self.url(SANDBOX_PARTNER)}/gateway/whatsapp",
+                    "IHALA_WHATSAPP_GATEWAY_KEY_FILE": str(self.state.gateway_key_file),
                 }
 
 

@@ -70,6 +70,8 @@ class Secrets(BaseModel):
         default_factory=lambda: {name: secrets.token_urlsafe(24) for name in DATABASES}
     )
     credentials: Credentials = Field(default_factory=Credentials)
+    service: str | None = None  # notification's own key; no human has its role
+    gateway: str = Field(default_factory=lambda: secrets.token_urlsafe(24))
     directory_loaded: bool = False
     webhooks_at: str | None = None  # the sandbox partner's address the agencies' webhooks were last sent to
 
@@ -107,6 +109,15 @@ class State:
     @property
     def webhook_key_file(self) -> Path:
         return self.folder / "notification" / "key-encryption-key"
+
+    @property
+    def service_key_file(self) -> Path:
+        """With it notification asks intake how a person may be reached."""
+        return self.folder / "notification" / "service-key"
+
+    @property
+    def gateway_key_file(self) -> Path:
+        return self.folder / "notification" / "gateway-key"
 
     @property
     def first_admin_file(self) -> Path:

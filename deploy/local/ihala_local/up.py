@@ -24,7 +24,7 @@ from ihala_local.console import Console
 from ihala_local.detached import UP_LOG
 from ihala_local.ports import choose_ports
 from ihala_local.processes import Program, end_leftover
-from ihala_local.provision import Provisioning, write_first_admin
+from ihala_local.provision import Provisioning, write_first_admin, write_gateway_key
 from ihala_local.servers import Servers
 from ihala_local.stack import SANDBOX_PARTNER, TRACES, Options, Stack, port_names
 from ihala_local.state import Phase, State, Supervision, write_private
@@ -112,6 +112,7 @@ class Up:
             self._supervisor.leave_nothing(folders_of(self._state))
         self._set_clock()
         write_first_admin(self._state, self._kept)
+        write_gateway_key(self._state, self._kept)
         stack = await self._start_programs()
         await self._provision(stack)
         write_private(self._state.endpoints_file, self._endpoints(stack))

@@ -122,3 +122,32 @@ async def test_a_body_over_the_limit_is_refused(client: Client) -> None:
 
 async def test_it_says_that_it_lives(client: Client) -> None:
     assert [(await client.get(path)).status for path in ("/live", "/ready")] == [200, 200]
+
+
+SMS = {"to": "+212600000042", "text": "Ihala : AG-1", "reference": "m-1"}
+BEARER = {"Authorization": "Bearer any"}
+
+
+async def test_the_gateway_takes_a_message_once_and_lists_it(client: Client) -> None:
+    answers = [await client.post("/gateway/sms", json=SMS, headers=BEARER) for _ in range(2)]
+    await client.post("/gateway/whatsapp", json=SMS | {"reference": "m-2"}, headers=BEARER)
+
+    listed = await (await client.get("/received-messages", params={"reference": "m-1"})).json()
+    assert [answer.status for answer in answers] == [202, 202]
+    assert [{name: each[name] for name in SMS} for each in listed] == [SMS]
+    every = await (await client.get("/received-messages")).json()
+    assert [each["channel"] for each in every] == ["sms", "whatsapp"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [({}, SMS, 401), (BEARER, {"to": "+212600000042"}, 422), (BEARER, {**SMS, "text": 1}, 422), (BEARER, [], 422)],
+    ids=["no key", "fields missing", "no text", "no object"],
+)
+async def test_the_gateway_refuses_what_is_no_message(
+    client: Client, headers: dict[str, str], body: Any, status: int
+) -> None:
+    answer = await client.post("/gateway/sms", json=body, headers=headers)
+
+    assert answer.status == status
+    assert await (await client.get("/received-messages")).json() == []
