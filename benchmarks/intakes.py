@@ -14,7 +14,8 @@ TEMPLATE: dict[str, Any] = {
     "age_band": "25-59",
     "languages": [{"tag": "fr", "level": "good"}],
     "needs": [{"need_code": "HEA-PHC"}],
-    "safe_contact": {"channel": "SMS", "language": "fr"},
+    # telling the person goes its own way, ten a second, and is no part of what is measured
+    "safe_contact": {"channel": "NONE"},
     "consent": {
         "text_version": "2026-11", "lang": "fr", "mode": "oral", "basis": "CONSENT",
         "scope": [{"need_code": "HEA-PHC", "partner_types": ["PT-ESSP"]}],
