@@ -71,6 +71,7 @@ async def test_what_was_taken_away_is_offered_no_more(pilot: Running) -> None:
         ({"partner_id": "nobody"}, "/partner_id"),
         ({"partner_id": "coord"}, "/partner_id"),
         ({"need_codes": ["EDU-VOC", "SOC-CPR"]}, "/need_codes/1"),
+        ({"need_codes": ["SOC-ASY"]}, "/need_codes/0"),
         ({"need_codes": ["EDU-XXX"]}, "/need_codes/0"),
         ({"communes": ["AGD-NOWHERE"]}, "/communes/0"),
         ({"age_bands": ["18-99"]}, "/age_bands/0"),

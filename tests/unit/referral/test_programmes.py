@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from ihala_events.vocabulary import NEEDS, ConsentBasis, Sex
+from ihala_events.vocabulary import NEEDS, RESTRICTED_NEEDS, ConsentBasis, Sex
 from ihala_referral.adapters.shipped_data import load_sentences
 from ihala_referral.domain.capacity import PlaceBook, Published
 from ihala_referral.domain.directory import Directory, Link, Programme
@@ -143,7 +143,7 @@ def test_no_programme_comes_before_a_human_or_a_take_over_row(code: str, commune
         assert chain_types(referral)[-1] == "PT-COORD"
         assert (referral.ack_due, referral.contact_due) == (plain[need_code].ack_due, plain[need_code].contact_due)
         taken_over = referral.row in ("R03b", "R04b", "R05")
-        if NEEDS[need_code].confirm or taken_over:
+        if need_code in RESTRICTED_NEEDS or taken_over:
             assert referral.links == plain[need_code].links
         else:
             assert referral.links[0].programme_id == "pilot"

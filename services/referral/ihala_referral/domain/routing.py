@@ -328,7 +328,7 @@ def _route_need(case: Case, consent: Consent, met: Met, moment: _Moment, world: 
 
 def _offers_first(case: Case, need: Need, ruling: _Ruling, today: date, world: World) -> tuple[Link, ...]:
     """Pilot initiatives stand before the row's chain; never where a human confirms or a take-over row decides."""
-    if not world.directory.programmes or NEEDS[need.code].confirm or ruling.take_over is not None:
+    if not world.directory.programmes or need.code in RESTRICTED_NEEDS or ruling.take_over is not None:
         return ()
     return world.directory.offers(need.code, case.age, case.sex, case.commune, today)
 

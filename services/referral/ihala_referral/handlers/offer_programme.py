@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ihala_events.directory import PartnerRecord, ProgrammeRecord
-from ihala_events.vocabulary import COMMUNES, NEEDS, PREFECTURES, PartnerType
+from ihala_events.vocabulary import COMMUNES, PREFECTURES, RESTRICTED_NEEDS, PartnerType
 
 from ihala_referral.domain.directory import EVERYWHERE, unprintable
 
@@ -16,8 +16,12 @@ def programme_problems(
     if agency is None or agency.type is PartnerType.COORD:
         yield "/partner_id", "unknown-party", "is no agency of the directory that could offer it"
     for index, code in enumerate(record.need_codes):
-        if NEEDS[code].confirm:
-            yield f"/need_codes/{index}", "needs-confirmation", "a human decides where this need goes"
+        if code in RESTRICTED_NEEDS:
+            yield (
+                f"/need_codes/{index}",
+                "restricted-need",
+                "everybody reads initiatives, not who has this need",
+            )
     for index, name in enumerate(record.communes):
         if name != EVERYWHERE and name not in PREFECTURES and name not in COMMUNES:
             yield f"/communes/{index}", "unknown-code", "is no commune, prefecture or *"
