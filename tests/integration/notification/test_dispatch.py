@@ -54,6 +54,21 @@ async def test_the_same_event_twice_is_told_once(world: NotificationWorld) -> No
     assert len(world.sender.sent) == 1
 
 
+async def test_an_event_that_the_inbox_has_forgotten_is_told_of_once_all_the_same(world: NotificationWorld) -> None:
+    await world.know(a_partner(ESSP, channels=["webhook", "kafka"]))
+    event = ReferralStory().event("sent")
+    await world.tell(event)
+    await world.settled(1)
+    before = await world.rows("SELECT event_id FROM event ORDER BY event_id")
+
+    await world.rows("DELETE FROM inbox")
+    await world.tell(event)
+
+    assert await world.rows("SELECT event_id FROM event ORDER BY event_id") == before
+    assert await world.rows("SELECT 1 FROM parked") == []
+    assert len(world.sender.sent) == 1
+
+
 async def test_events_that_tell_an_agency_nothing_are_passed_over(world: NotificationWorld) -> None:
     story = ReferralStory()
 

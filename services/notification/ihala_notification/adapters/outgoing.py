@@ -54,7 +54,10 @@ class Lanes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """A delivery to insert. leased: this copy sends it as soon as it is committed."""
+    """A delivery to insert. leased: this copy sends it as soon as it is committed.
+
+    told: published if it was new; one that is there already was told of then.
+    """
 
     delivery: Delivery
     channel: Channel
@@ -62,6 +65,7 @@ class NewRow:
     sequence: int = 0
     leased: bool = False
     reason: str | None = None
+    told: tuple[NewEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,54 +114,43 @@ class PostgresOutgoing:
         waiting = next(each for each in queue if each.delivery.delivery_id == delivery.delivery_id)
         queue.remove(waiting)
         sequence = waiting.sequence + 1
+        told = _suppressed(delivery, sequence, waiting.tries, Unsent.ATTEMPT_ENDED)
         if new := self._new.get((delivery.delivery_id, Channel.WEBHOOK)):
-            self._add(replace(new, state=DeliveryState.SUPPRESSED, sequence=sequence, leased=False))
+            told_of = (*new.told, told)
+            self._add(replace(new, state=DeliveryState.SUPPRESSED, sequence=sequence, leased=False, told=told_of))
         else:
             self._suppressed.append(delivery.delivery_id)
-        self._tell_suppressed(delivery, sequence, waiting.tries, Unsent.ATTEMPT_ENDED)
+            self.work.record(told)
 
     def withhold(self, delivery: Delivery, why: Unsent) -> None:
-        self._add(NewRow(delivery, Channel.WEBHOOK, DeliveryState.SUPPRESSED, 1, reason=why.value))
-        self._tell_suppressed(delivery, 1, 0, why)
+        told = _suppressed(delivery, 1, 0, why)
+        self._add(NewRow(delivery, Channel.WEBHOOK, DeliveryState.SUPPRESSED, 1, reason=why.value, told=(told,)))
 
     def send(self, delivery: Delivery, channel: Channel) -> None:
         match channel:
             case Channel.WEBHOOK:
                 self._queue(delivery)
             case Channel.KAFKA:
-                self.work.record(_copy(delivery))
-                self._done_at_once(delivery, channel, sequence=2)
+                self._done_at_once(delivery, channel, 2, _copy(delivery))
             case Channel.INBOX:
-                self._done_at_once(delivery, channel, sequence=1)
+                self._done_at_once(delivery, channel, 1)
 
     def _queue(self, delivery: Delivery) -> None:
         held = self.lanes.held_back(delivery.partner_id)
         first = delivery.queue not in (each.delivery.queue for each in self._waiting[delivery.referral_id])
-        if held is not None:
-            self.work.record(receipts.held_back(held, 1, 0, datetime.now(UTC)).about(delivery))
+        told = () if held is None else (receipts.held_back(held, 1, 0, datetime.now(UTC)).about(delivery),)
         if not first:
             self._followers.append(delivery.queue)
         leased = first and held is None and self.lanes.has_room(delivery.partner_id)
         sequence, reason = (0, None) if held is None else (1, held.value)
-        self._add(NewRow(delivery, Channel.WEBHOOK, DeliveryState.PENDING, sequence, leased, reason))
+        self._add(NewRow(delivery, Channel.WEBHOOK, DeliveryState.PENDING, sequence, leased, reason, told))
         self._waiting[delivery.referral_id].append(Waiting(delivery, 0, sequence))
 
-    def _done_at_once(self, delivery: Delivery, channel: Channel, sequence: int) -> None:
+    def _done_at_once(self, delivery: Delivery, channel: Channel, sequence: int, *copies: NewEvent) -> None:
         """On a topic or a page the message is there once this transaction is committed."""
-        self._add(NewRow(delivery, channel, DeliveryState.DELIVERED, sequence))
         receipt = Receipt(DeliveryState.DELIVERED, channel, sequence, 1, datetime.now(UTC))
-        self.work.record(receipt.about(delivery))
-
-    def _tell_suppressed(self, delivery: Delivery, sequence: int, tries: int, why: Unsent) -> None:
-        receipt = Receipt(
-            DeliveryState.SUPPRESSED,
-            Channel.WEBHOOK,
-            sequence,
-            tries,
-            datetime.now(UTC),
-            reason=why.value,
-        )
-        self.work.record(receipt.about(delivery))
+        told = (*copies, receipt.about(delivery))
+        self._add(NewRow(delivery, channel, DeliveryState.DELIVERED, sequence, told=told))
 
     def _add(self, row: NewRow) -> None:
         self._new[row.delivery.delivery_id, row.channel] = row
@@ -191,7 +184,11 @@ class PostgresOutgoing:
             return set()
         columns = [list(column) for column in zip(*map(_values, self._new.values()), strict=True)]
         rows = await self.work.conn.fetch(_INSERT, *columns, self.lanes.copy_id, LEASE_SECONDS)
-        return {row["delivery_id"] for row in rows if row["channel"] == Channel.WEBHOOK}
+        inserted = {(row["delivery_id"], row["channel"]) for row in rows}
+        for key, new in self._new.items():
+            for event in new.told if key in inserted else ():
+                self.work.record(event)
+        return {delivery_id for delivery_id, channel in inserted if channel == Channel.WEBHOOK}
 
     def _hand_over(self, inserted: set[UUID]) -> None:
         ends = monotonic() + LEASE_SECONDS
@@ -226,6 +223,12 @@ def delivery_of(row: "asyncpg.Record") -> Delivery:
         journey=row["journey"],
         traceparent=row["traceparent"],
     )
+
+
+def _suppressed(delivery: Delivery, sequence: int, tries: int, why: Unsent) -> NewEvent:
+    at = datetime.now(UTC)
+    receipt = Receipt(DeliveryState.SUPPRESSED, Channel.WEBHOOK, sequence, tries, at, reason=why.value)
+    return receipt.about(delivery)
 
 
 def _copy(delivery: Delivery) -> NewEvent:
