@@ -21,6 +21,7 @@ _STYLE = (
     "body{font-family:sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;line-height:1.5}"
     "table{border-collapse:collapse;width:100%;margin-block-end:1rem}"
     "th,td{border:1px solid #999;padding:.3rem .6rem;text-align:start;vertical-align:top}th{width:35%}"
+    "html[dir=rtl] td{text-align:right}"
 )
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
