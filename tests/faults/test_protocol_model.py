@@ -99,6 +99,7 @@ class Protocol(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(lambda _loop, _context: None)  # nobody hears what the dead still had to say
         self.broker = Broker()
         self.broken: set[UUID] = set()
         self.do(self._make_databases())

@@ -16,6 +16,7 @@ from support.waiting import wait_until
 RATE = 6.0
 TOPICS = (INTAKE_CASE.name, REFERRAL_LIFECYCLE.name, NOTIFICATION_DELIVERY.name)
 FLOOD = 10_000
+GROUPS = {"referral.router": INTAKE_CASE.name, "notification.dispatch": REFERRAL_LIFECYCLE.name}
 
 
 @pytest.mark.timeout(240)
@@ -54,6 +55,34 @@ async def send_again(producer: AIOKafkaProducer, record: ConsumerRecord) -> None
     await producer.send(
         record.topic, record.value, key=record.key, partition=record.partition, headers=list(record.headers)
     )
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("group", list(GROUPS))
+async def test_a_storm_of_rebalances(breakable: System, load: Load, group: str) -> None:
+    """A stranger joins the group and leaves it again and again: partitions change hands with batches under way."""
+    loaded = asyncio.create_task(load.run(RATE, 24.0))
+    for _ in range(6):
+        await join_and_leave(breakable.endpoints["kafka"], group)
+    await loaded
+
+    verdict = await judge(breakable, load, repeats_at_most=0)
+
+    assert not verdict.findings, str(verdict)
+
+
+async def join_and_leave(bootstrap: str, group: str) -> None:
+    stranger = AIOKafkaConsumer(
+        GROUPS[group], bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, session_timeout_ms=20_000
+    )
+    await stranger.start()
+    try:
+        await wait_until(stranger.assignment, 20, f"a stranger is a member of {group}")
+        await asyncio.sleep(1.5)
+    finally:
+        await stranger.stop()
+    await asyncio.sleep(1.5)
 
 
 @pytest.mark.timeout(240)

@@ -46,7 +46,7 @@ def chain_of(steps: tuple[Step, ...], need_code: str, place: Place, directory: D
     The directory remembers it: the same steps, need and place give the same chain.  place: with the languages as the
     person says them.
     """
-    place = place._replace(languages=directory.heard(steps, place.languages))
+    place = Place(place.commune, directory.heard(steps, place.languages), place.day, place.far)
     key = (steps, need_code, place)
     chain = directory.chains.get(key)
     if chain is None:

@@ -154,21 +154,25 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question about one name; `reads` gets None for a missing value."""
+    """One question about one name.  Asked of every row of every need, so it is one call: make it by `question`."""
 
     name: str
-    reads: Callable[[FactValue | None], bool]
+    holds: Callable[[Circumstances], bool]
     values: tuple[FactValue, ...] = ()
-
-    def holds(self, given: Circumstances) -> bool:
-        of_case = OF_CASE.get(self.name)
-        return self.reads(given.facts.get(self.name) if of_case is None else of_case(given))
 
     def names(self) -> Iterator[str]:
         yield self.name
 
     def compared(self, name: str) -> Iterator[FactValue]:
         return iter(self.values if name == self.name else ())
+
+
+def question(name: str, reads: Callable[[FactValue | None], bool], values: tuple[FactValue, ...] = ()) -> Question:
+    """reads: gets None for a missing value."""
+    of_case = OF_CASE.get(name)
+    if of_case is None:
+        return Question(name, lambda given: reads(given.facts.get(name)), values)
+    return Question(name, lambda given: reads(of_case(given)), values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +274,7 @@ class _Parser:
             return Has(name)
         self.check_name(name)
         if self.took("missing"):
-            return Question(name, lambda value: value is None)
+            return question(name, lambda value: value is None)
         if name in BOOLEANS:
             return self.about_boolean(name)
         return self.about_number(name) if name in NUMBERS else self.about_code(name)
@@ -278,8 +282,8 @@ class _Parser:
     def about_boolean(self, name: str) -> Condition:
         if self.peek() == "not" and self.peek(1) == "false":
             self.position += 2
-            return Question(name, lambda value: value is not False)
-        return Question(name, lambda value: value is True)
+            return question(name, lambda value: value is not False)
+        return question(name, lambda value: value is True)
 
     def about_number(self, name: str) -> Condition:
         compare = COMPARISONS.get(self.next())
@@ -287,7 +291,7 @@ class _Parser:
         if compare is None or not limit.isdecimal():
             raise ConditionError(f"{name} is compared with a whole number")
         number = int(limit)
-        return Question(name, lambda value: isinstance(value, int) and compare(value, number), (number,))
+        return question(name, lambda value: isinstance(value, int) and compare(value, number), (number,))
 
     def about_code(self, name: str) -> Condition:
         negated = self.took("not")
@@ -296,8 +300,8 @@ class _Parser:
             raise ConditionError(f"{name} takes =, !=, in or not in")
         codes = self.codes(name) if operator == "in" else (self.code(name),)
         if negated or operator == "!=":
-            return Question(name, lambda value: value is not None and value not in codes, codes)
-        return Question(name, lambda value: value in codes, codes)
+            return question(name, lambda value: value is not None and value not in codes, codes)
+        return question(name, lambda value: value in codes, codes)
 
     def codes(self, name: str) -> tuple[str, ...]:
         codes = [self.code(name)]

@@ -336,13 +336,10 @@ def _offers_first(case: Case, need: Need, ruling: _Ruling, today: date, world: W
 def _ruling(case: Case, consent: Consent, met: Met, world: World) -> _Ruling:
     need, given, row = met
     urgency, ignored = _urgency(need.asked, row.default_urgency(need.code))
+    age, sex, status, basis, vulnerabilities, facts, *_ = given
+    sector, coverage = NEEDS[need.code].sector, case.commune.coverage
     take_over = world.rules.take_over_for(
-        given._replace(
-            urgency=urgency,
-            coverage=case.commune.coverage,
-            sector=NEEDS[need.code].sector,
-            rule=row.rule_id,
-        )
+        Circumstances(age, sex, status, basis, vulnerabilities, facts, urgency, coverage, sector, row.rule_id)
     )
     best_interest = need.added_by is not None and need.code in world.rules.best_interest_when_added
     return _Ruling(row, take_over, urgency, ignored, _steps(row, take_over, need, consent, world), best_interest)
