@@ -21,7 +21,8 @@ async def make_topics(bootstrap: str, topics: Sequence[Topic]) -> list[str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
     await admin.start()
     try:
-        missing = [topic for topic in topics if topic.name not in set(await admin.list_topics())]
+        known = set(await admin.list_topics())
+        missing = [topic for topic in topics if topic.name not in known]
         if missing:
             _raise_refusals(await admin.create_topics([_new(topic) for topic in missing]))
         return [topic.name for topic in missing]
