@@ -94,6 +94,12 @@ def checked_year(day: date, pointer: str) -> None:
         raise Problem.invalid([FieldError(pointer, "out-of-range", f"must lie in {FIRST_YEAR} to {LAST_YEAR}")])
 
 
+def page_of(found: Sequence[dict[str, Any]], limit: int, cursor: str) -> dict[str, Any]:
+    """The answer of a list.  found: one more than `limit` where there are more.  cursor: the field that goes on."""
+    page = list(found[:limit])
+    return {"items": page, "next_cursor": page[-1][cursor] if len(found) > limit else None}
+
+
 def cursor_id(cursor: str | None) -> UUID | None:
     try:
         return None if cursor is None else UUID(cursor)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from ihala_referral.adapters.directory_store import lock_directory, read_partners
 from ihala_referral.adapters.partner_writes import change_record
-from ihala_referral.entrypoints.doors import Cursor, Doors, Limit, doors_of, party_id_of
+from ihala_referral.entrypoints.doors import Cursor, Doors, Limit, doors_of, page_of, party_id_of
 from ihala_referral.handlers.agree import (
     PutAgreement,
     agree,
@@ -35,8 +35,7 @@ Protection = Annotated[Principal, allow("protection")]
 async def listed(request: Request, _principal: Reader, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
     """By id."""
     found = [each for each in await _all(doors_of(request)) if each["agreement_id"] > (cursor or "")]
-    page = found[:limit]
-    return {"items": page, "next_cursor": page[-1]["agreement_id"] if len(found) > limit else None}
+    return page_of(found, limit, "agreement_id")
 
 
 @router.get("/{agreement_id}")

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from ihala_referral.adapters.credential_rows import announce, find_credential, page_of_credentials
 from ihala_referral.adapters.directory_store import hold_partner
-from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of, party_id_of
+from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of, page_of, party_id_of
 from ihala_referral.handlers.issue_credential import NewCredential, credential_problems, issue_credential
 from ihala_referral.handlers.revoke_credential import revoke_credential
 
@@ -53,8 +53,7 @@ async def _check_party(work: Work, wanted: NewCredential) -> None:
 async def listed(request: Request, _principal: Admin, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
     async with doors_of(request).database.connection() as connection:
         found = await page_of_credentials(connection, cursor or "", limit + 1)
-    page = found[:limit]
-    return {"items": page, "next_cursor": page[-1]["credential_id"] if len(found) > limit else None}
+    return page_of(found, limit, "credential_id")
 
 
 @router.delete("/{credential_id}", status_code=204)

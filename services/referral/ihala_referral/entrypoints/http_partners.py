@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from ihala_referral.adapters.directory_store import lock_directory, page_of_partners, read_parents, read_partner
 from ihala_referral.adapters.partner_writes import change_capacity, change_record, replace_record
 from ihala_referral.domain.directory import directory_warnings
-from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of, party_id_of
+from ihala_referral.entrypoints.doors import Cursor, Limit, doors_of, page_of, party_id_of
 from ihala_referral.handlers.announce_closures import announce_closures, closure_problems
 from ihala_referral.handlers.publish_capacity import UnknownService, publish_capacity
 from ihala_referral.handlers.register_partner import parent_problem, record_problems, second_cell
@@ -43,8 +43,7 @@ async def listed(
     """The agencies, by id."""
     async with doors_of(request).database.connection() as connection:
         found = await page_of_partners(connection, cursor or "", limit + 1, type)
-    page = found[:limit]
-    return {"items": page, "next_cursor": page[-1]["partner_id"] if len(found) > limit else None}
+    return page_of(found, limit, "partner_id")
 
 
 @router.get(":lint")

@@ -16,7 +16,7 @@ from ihala_referral.adapters.programme_rows import (
     put_programme,
     read_programme,
 )
-from ihala_referral.entrypoints.doors import Cursor, Doors, Limit, doors_of, party_id_of
+from ihala_referral.entrypoints.doors import Cursor, Doors, Limit, doors_of, page_of, party_id_of
 from ihala_referral.handlers.offer_programme import programme_problems
 
 router = APIRouter(prefix="/v1/programmes", tags=["directory"])
@@ -32,8 +32,7 @@ async def listed(request: Request, _principal: Reader, limit: Limit = 50, cursor
     """By id.  free: places left, null where they are unlimited."""
     async with doors_of(request).database.connection() as connection:
         found = await page_of_programmes(connection, cursor or "", limit + 1)
-    page = found[:limit]
-    return {"items": page, "next_cursor": page[-1]["programme_id"] if len(found) > limit else None}
+    return page_of(found, limit, "programme_id")
 
 
 @router.get("/{programme_id}")

@@ -12,7 +12,7 @@ from ihala_referral.adapters.affected_referrals import page_of_affected
 from ihala_referral.adapters.credential_rows import announce, keys_of_party
 from ihala_referral.adapters.directory_store import read_partner
 from ihala_referral.adapters.partner_writes import change_record
-from ihala_referral.entrypoints.doors import Cursor, Limit, cursor_id, doors_of, party_id_of
+from ihala_referral.entrypoints.doors import Cursor, Limit, cursor_id, doors_of, page_of, party_id_of
 from ihala_referral.handlers.revoke_credential import revoke_credential
 from ihala_referral.handlers.stop_partner import CellNeverStops, StopPartner, resume_partner, stop_partner
 
@@ -73,5 +73,4 @@ async def affected(
         if await read_partner(connection, party_id) is None:
             raise Problem.not_found()
         found = await page_of_affected(connection, party_id, cursor_id(cursor), limit + 1)
-    page = found[:limit]
-    return {"items": page, "next_cursor": page[-1]["referral_id"] if len(found) > limit else None}
+    return page_of(found, limit, "referral_id")
