@@ -33,20 +33,20 @@ WITH old AS (
     RETURNING event_id)
 SELECT count(*) FROM old
 """
-_ENDED_ATTEMPTS = """
+
+
+def _older(table: str, key: str, at: str) -> str:
+    return f"""
 WITH old AS (
-    DELETE FROM attempt_over WHERE referral_id IN (
-        SELECT referral_id FROM attempt_over WHERE changed_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-    RETURNING referral_id)
+    DELETE FROM {table} WHERE {key} IN (
+        SELECT {key} FROM {table} WHERE {at} <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+    RETURNING {key})
 SELECT count(*) FROM old
 """
-_PERSON_MESSAGES = """
-WITH old AS (
-    DELETE FROM person_message WHERE message_id IN (
-        SELECT message_id FROM person_message WHERE created_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-    RETURNING message_id)
-SELECT count(*) FROM old
-"""
+
+
+_ENDED_ATTEMPTS = _older("attempt_over", "referral_id", "changed_at")
+_PERSON_MESSAGES = _older("person_message", "message_id", "created_at")
 
 
 @dataclass(frozen=True, slots=True)
