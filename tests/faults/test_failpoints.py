@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from support.fault_checker import judge
+from support.fault_checker import IN_FLIGHT, judge
 from support.fault_load import Load
 from support.system import System
 from support.waiting import wait_until
 
 RATE = 6.0
 SECONDS_A_KILL = 5.0
-IN_FLIGHT = 9 * 4 * 2
-"""Webhooks that a kill may repeat: nine agencies, four at a time each, and as many answered but not written down."""
 
 CONSUMER = ("consume.fetched", "commit.before", "commit.after", "consume.committed", "offsets.before")
 RELAY = ("relay.read", "relay.produced")

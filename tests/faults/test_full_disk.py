@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.fault_checker import judge
+from support.fault_checker import IN_FLIGHT, judge
 from support.fault_load import load_on
 from support.system import System
 
 RATE = 4.0
 DISK = "900m"
-IN_FLIGHT = 9 * 4 * 2
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

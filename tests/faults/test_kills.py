@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from support.fault_checker import judge
+from support.fault_checker import IN_FLIGHT, judge
 from support.fault_load import AGENCIES, Load
 from support.system import System
 from support.waiting import wait_until
@@ -17,8 +17,6 @@ SERVERS = ("kafka", "postgres")
 RATE = 6.0
 SECONDS_A_KILL = 4.0
 DRAINED_SECONDS = 10.0
-IN_FLIGHT = 9 * 4 * 2
-"""Webhooks that a kill may repeat: nine agencies, four at a time each, and as many answered but not written down."""
 
 
 async def at_drawn_times(draw: random.Random, count: int) -> AsyncIterator[int]:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from ihala_local.embedded import embedded_kafka, embedded_postgres
 from ihala_local.ports import new_port
-from support.fault_checker import judge
+from support.fault_checker import IN_FLIGHT, judge
 from support.fault_load import Load, load_on
 from support.links import Links, links
 from support.servers import split_port
@@ -15,7 +15,6 @@ from support.system import System
 
 RATE = 6.0
 SICK_SECONDS = 20.0
-IN_FLIGHT = 9 * 4 * 2
 SICKNESSES = {
     "slow": ("latency", {"latency": 300, "jitter": 200}),
     "thin": ("bandwidth", {"rate": 30}),

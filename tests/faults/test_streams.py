@@ -5,16 +5,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from ihala_events.topics import INTAKE_CASE, NOTIFICATION_DELIVERY, REFERRAL_LIFECYCLE
-from support.fault_checker import judge
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from ihala_events.topics import INTAKE_CASE, REFERRAL_LIFECYCLE
+from support.fault_checker import everything, judge
 from support.fault_load import Load
 from support.runtime import raw_producer
 from support.system import System
 from support.waiting import wait_until
 
 RATE = 6.0
-TOPICS = (INTAKE_CASE.name, REFERRAL_LIFECYCLE.name, NOTIFICATION_DELIVERY.name)
 FLOOD = 10_000
 GROUPS = {"referral.router": INTAKE_CASE.name, "notification.dispatch": REFERRAL_LIFECYCLE.name}
 
@@ -32,23 +31,6 @@ async def test_everything_comes_again_from_the_beginning_under_load(breakable: S
     verdict = await judge(breakable, load, repeats_at_most=0)
 
     assert not verdict.findings, str(verdict)
-
-
-async def everything(bootstrap: str) -> list[ConsumerRecord]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(topic, number) for topic in TOPICS for number in range(8)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        found: list[ConsumerRecord] = []
-        while any([await consumer.position(each) < ends[each] for each in partitions]):
-            taken = await consumer.getmany(timeout_ms=500)
-            found += [record for records in taken.values() for record in records]
-        return found
-    finally:
-        await consumer.stop()
 
 
 async def send_again(producer: AIOKafkaProducer, record: ConsumerRecord) -> None:

@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from ihala_events.topics import INTAKE_CASE, NOTIFICATION_DELIVERY, REFERRAL_LIFECYCLE
-from support.fault_load import CANARY, History, Load, Webhook
+from support.fault_load import AGENCIES, CANARY, History, Load, Webhook
 from support.system import System
 
+BETWEEN = (INTAKE_CASE, REFERRAL_LIFECYCLE, NOTIFICATION_DELIVERY)
+IN_FLIGHT = len(AGENCIES) * 4 * 2
+"""Webhooks that a kill may repeat: to each agency four at a time, and as many answered but not written down."""
 HEAL_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 SENT = "ihala.referral.sent.v1"
@@ -148,30 +151,31 @@ async def _stored(system: System) -> Stored:
 
 
 async def _published(bootstrap: str) -> dict[str, list[str]]:
-    """ce_id of every record, by topic."""
-    topics = [INTAKE_CASE.name, REFERRAL_LIFECYCLE.name, NOTIFICATION_DELIVERY.name]
+    """ce_id of every record of ours, by topic."""
+    ids: dict[str, list[str]] = {topic.name: [] for topic in BETWEEN}
+    for record in await everything(bootstrap):
+        headers = dict(record.headers)
+        if headers.get("ce_source", b"").startswith(b"/ihala/"):
+            ids[record.topic].append(headers["ce_id"].decode())
+    return ids
+
+
+async def everything(bootstrap: str) -> list[ConsumerRecord]:
+    """Every record of the topics between the services."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
-        return {topic: await _ids_of(consumer, topic) for topic in topics}
+        partitions = [TopicPartition(topic.name, number) for topic in BETWEEN for number in range(topic.partitions)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        found: list[ConsumerRecord] = []
+        while any([await consumer.position(each) < ends[each] for each in partitions]):
+            taken = await consumer.getmany(timeout_ms=500)
+            found += [record for records in taken.values() for record in records]
+        return found
     finally:
         await consumer.stop()
-
-
-async def _ids_of(consumer: AIOKafkaConsumer, topic: str) -> list[str]:
-    await consumer._client.force_metadata_update()
-    partitions = [TopicPartition(topic, number) for number in range(8)]
-    consumer.assign(partitions)
-    ends = await consumer.end_offsets(partitions)
-    await consumer.seek_to_beginning(*partitions)
-    found: list[str] = []
-    while any([await consumer.position(each) < ends[each] for each in partitions]):
-        taken = await consumer.getmany(timeout_ms=500)
-        for record in (record for records in taken.values() for record in records):
-            headers = dict(record.headers)
-            if headers.get("ce_source", b"").startswith(b"/ihala/"):
-                found.append(headers["ce_id"].decode())
-    return found
 
 
 # --- the rules
