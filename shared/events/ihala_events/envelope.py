@@ -12,6 +12,9 @@ from ihala_events.wire import rfc3339
 
 Headers = list[tuple[str, bytes]]
 
+MAX_SEQUENCE_DIGITS = 18  # what a database holds as a number
+MAX_TEXT = 255
+
 
 class MalformedEnvelope(ValueError):
     """A record whose headers are not a CloudEvent; the text names the attribute, never its value."""
@@ -67,14 +70,14 @@ class Envelope:
             source=_required(texts, "ce_source"),
             type=_required(texts, "ce_type"),
             time=_instant(texts.get("ce_time")),
-            subject=texts.get("ce_subject"),
-            dataschema=texts.get("ce_dataschema"),
-            correlation_id=texts.get("ce_correlationid"),
-            causation_id=texts.get("ce_causationid"),
+            subject=_optional(texts, "ce_subject"),
+            dataschema=_optional(texts, "ce_dataschema"),
+            correlation_id=_optional(texts, "ce_correlationid"),
+            causation_id=_optional(texts, "ce_causationid"),
             sequence=_sequence(texts.get("ce_sequence")),
-            journey=texts.get("ce_traceparent"),
-            traceparent=texts.get("traceparent"),
-            again=texts.get("ce_again"),
+            journey=_optional(texts, "ce_traceparent"),
+            traceparent=_optional(texts, "traceparent"),
+            again=_optional(texts, "ce_again"),
         )
 
 
@@ -90,25 +93,33 @@ def _texts(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
 
 
 def _required(texts: dict[str, str], name: str) -> str:
-    value = texts.get(name, "")
-    if not 0 < len(value) <= 255 or not value.isprintable():
-        raise MalformedEnvelope(f"{name} is missing, too long or not printable")
+    value = _optional(texts, name)
+    if not value:
+        raise MalformedEnvelope(f"{name} is missing")
+    return value
+
+
+def _optional(texts: dict[str, str], name: str) -> str | None:
+    value = texts.get(name)
+    if value is not None and (len(value) > MAX_TEXT or not value.isprintable()):
+        raise MalformedEnvelope(f"{name} is too long or not printable")
     return value
 
 
 def _instant(text: str | None) -> datetime:
     try:
         parsed = datetime.fromisoformat(text or "")
-    except ValueError:
+        in_utc = parsed.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day, elsewhere
         raise MalformedEnvelope("ce_time is not an RFC 3339 instant") from None
     if parsed.tzinfo is None:
         raise MalformedEnvelope("ce_time has no offset")
-    return parsed.astimezone(UTC)
+    return in_utc
 
 
 def _sequence(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit():
-        raise MalformedEnvelope("ce_sequence is not a number")
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_SEQUENCE_DIGITS:
+        raise MalformedEnvelope("ce_sequence is not a number, or too large")
     return int(text)

@@ -14,7 +14,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
-from ihala_runtime import failpoints
+from ihala_runtime import failpoints, unreadable
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.consumer import ConsumerRunner, Stopping
 from ihala_runtime.logs import logger
@@ -182,6 +182,7 @@ class Consumers:
         self, bootstrap: str, client_id: str, runners: Sequence[ConsumerRunner], instance: str | None = None
     ) -> None:
         """instance: the name of this copy, stable over restarts and unique, if there is one."""
+        unreadable.prepare()
         self._started = False
         self.subscriptions = [Subscription(runner) for runner in runners]
         self._broker = KafkaBroker(

@@ -24,6 +24,7 @@ from ihala_runtime.received import RawRecord, decode
 from ihala_runtime.retry_schedule import PARKED
 
 MAX_ERROR_BYTES = 8192
+MAX_KEY_BYTES = 1024  # ours are ids; an index takes no long one
 BEHIND = "behind-parked"
 
 
@@ -126,7 +127,7 @@ class _Row:
             record.topic,
             record.partition,
             record.offset,
-            record.key,
+            record.key and record.key[:MAX_KEY_BYTES],
             *_identity(record),
             self.attempts,
             self.next_attempt_at,
@@ -197,7 +198,11 @@ def _identity(record: RawRecord) -> tuple[str | None, str | None]:
 
 
 def _headers_to_json(record: RawRecord) -> list[list[str | None]]:
-    return [[name, None if value is None else base64.b64encode(value).decode()] for name, value in record.headers]
+    """A name without NUL, which no text of a database may hold."""
+    return [
+        [name.replace("\0", "\ufffd"), None if value is None else base64.b64encode(value).decode()]
+        for name, value in record.headers
+    ]
 
 
 def _record(row: "asyncpg.Record | dict[str, Any]") -> RawRecord:

@@ -12,6 +12,7 @@ from ihala_events.envelope import Envelope, MalformedEnvelope
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ihala_runtime.failures import InvalidMessage
+from ihala_runtime.unreadable import UNREADABLE
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,7 +72,7 @@ class Received:
             value: M = _adapter(model).validate_json(self.raw.value or b"", extra=extra)
             return value
         except ValidationError as error:
-            fields = sorted({"/" + "/".join(map(str, item["loc"])) for item in error.errors(include_input=False)})
+            fields = sorted({_pointer(model, item["loc"]) for item in error.errors(include_input=False)})
             raise InvalidMessage("schema-error", f"{self.type}: {', '.join(fields)[:400]}") from None
 
 
@@ -80,9 +81,25 @@ def _adapter(model: "builtins.type[M]") -> TypeAdapter[M]:
     return TypeAdapter(model)
 
 
+def _pointer(model: "builtins.type[M]", location: Sequence[int | str]) -> str:
+    """A name that is not ours may hold anything, and is not repeated."""
+    known = _names(model)
+    return "".join(f"/{part}" if isinstance(part, int) or part in known else "/*" for part in location) or "/"
+
+
+@cache
+def _names(model: "builtins.type[M]") -> frozenset[str]:
+    """Every name that the model's schema gives a field."""
+    schema = model.model_json_schema()
+    parts = [schema, *schema.get("$defs", {}).values()]
+    return frozenset(name for part in parts for name in part.get("properties", ()))
+
+
 def decode(raw: RawRecord) -> Received:
     """Raises InvalidMessage when the headers are not a CloudEvent."""
     try:
         return Received(Envelope.of(raw.headers), raw)
     except MalformedEnvelope as error:
+        if raw.headers == UNREADABLE:
+            raise InvalidMessage("unreadable", "what Kafka brought could not be unpacked or read") from None
         raise InvalidMessage("malformed-envelope", str(error)) from None
