@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from support.failpoints import arm, reached
 from support.fault_checker import IN_FLIGHT, judge
 from support.fault_load import Load
 from support.system import System
@@ -60,14 +61,5 @@ async def kill_at(system: System, failpoints: Path, point: str) -> None:
     name = f"{point.split('.')[0]}-1"
     before = system.pid_of(name)
     arm(failpoints, point)
-    await wait_until(lambda: was_reached(failpoints, point), 30, f"{point} is reached")
+    await reached(failpoints, point)
     await wait_until(lambda: system.living_pid_of(name) not in (None, before), 60, f"{name} is back")
-
-
-def arm(failpoints: Path, point: str) -> None:
-    (failpoints / f"{point}.reached").unlink(missing_ok=True)
-    (failpoints / point).touch()
-
-
-def was_reached(failpoints: Path, point: str) -> bool:
-    return (failpoints / f"{point}.reached").exists()

@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 from uuid import UUID
 
@@ -92,6 +93,8 @@ class Load:
         self._session = session
         self._draw = random.Random(seed)
         self._answers: set[asyncio.Task[None]] = set()
+        self._intakes = cycle(system.urls_of("intake"))
+        self._referrals = cycle(system.urls_of("referral"))
 
     @property
     def _endpoints(self) -> Mapping[str, Any]:
@@ -129,9 +132,9 @@ class Load:
 
     async def _until_answered(self, endpoints: Mapping[str, Any], sent: HandedIn) -> dict[str, Any] | None:
         headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}", "Idempotency-Key": sent.key}
-        url = f"{endpoints['intake']}/v1/intakes"
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
+                url = f"{next(self._intakes)}/v1/intakes"
                 status, answer = await self._post(url, sent.body, headers)
                 sent.statuses.append(status)
                 if status == 201:
@@ -192,9 +195,9 @@ class Load:
             "Authorization": f"Bearer {endpoints['credentials']['partners'][partner_id]}",
             "Idempotency-Key": f"{referral_id}-{move}",
         }
-        url = f"{endpoints['referral']}/v1/referrals/{referral_id}/{move}"
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
+                url = f"{next(self._referrals)}/v1/referrals/{referral_id}/{move}"
                 status, _ = await self._post(url, body, headers)
                 if status not in (503, 599):
                     self.history.moves[referral_id, move] = status

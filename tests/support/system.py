@@ -67,6 +67,11 @@ class System:
         content: dict[str, Any] = json.loads((self.folder / "endpoints.json").read_text())
         return content
 
+    def urls_of(self, service: str) -> list[str]:
+        """Every copy of it."""
+        ports: dict[str, int] = json.loads((self.folder / "ports.json").read_text())
+        return [f"http://127.0.0.1:{port}" for name, port in ports.items() if name.startswith(f"{service}-")]
+
     def status(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(self.ihala("status", "--json"))
         return content

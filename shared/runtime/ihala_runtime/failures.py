@@ -44,6 +44,7 @@ INFRASTRUCTURE = (
     asyncpg.InternalServerError,
     asyncpg.TransactionRollbackError,  # deadlock or serialization: the same work may succeed at once
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process was frozen
 )
 
 

@@ -41,6 +41,7 @@ PASS_ROWS = 500
 POLL_SECONDS = 0.05  # rows of other copies of the service, which cannot wake us
 POLL_ALONE_SECONDS = 1.0
 STANDBY_SECONDS = 1.0
+FROZEN_SECONDS = 60  # longer than a pass may wait for Kafka
 REFUSED_RETRY_SECONDS = 10
 MAX_BATCH_BYTES = 262_144
 MAX_EVENT_BYTES = 1_000_000  # below what producer and broker take, headers included
@@ -138,6 +139,8 @@ class OutboxRelay:
                     return
             # a row whose deletion a crash undoes is published again, and dropped by the inboxes: no wait for the disk
             await connection.execute("SET synchronous_commit = off")
+            # a leader that is frozen loses the lock, and another copy publishes
+            await connection.execute(f"SET idle_session_timeout = '{FROZEN_SECONDS}s'")
             metrics.OUTBOX_LEADER.set(1)
             await self._load_refused(connection)
             await self._passes(connection, back_off)

@@ -19,6 +19,10 @@ from ihala_runtime.outbox import NewEvent, write_events
 
 ACQUIRE_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_MS = 30_000
+FROZEN_SECONDS = 30
+"""Who does nothing for so long within a transaction is frozen: the server undoes it, and its locks go."""
+GONE_SOON = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""The server sees within half a minute that a machine is gone; by itself it would keep its locks for two hours."""
 
 
 class Work:
@@ -58,7 +62,9 @@ class Database:
                 "application_name": self._application_name,
                 "timezone": "UTC",
                 "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                "idle_in_transaction_session_timeout": f"{FROZEN_SECONDS}s",
                 "jit": "off",
+                **GONE_SOON,
             },
         )
 
@@ -93,7 +99,8 @@ class Database:
 
     async def dedicated(self, application_name: str | None = None) -> asyncpg.Connection:
         """A connection of its own, for a lock that lives as long as it does. The caller closes it."""
-        settings = {"application_name": application_name or self._application_name, "timezone": "UTC"}
+        name = application_name or self._application_name
+        settings = {"application_name": name, "timezone": "UTC", **GONE_SOON}
         connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_TIMEOUT_SECONDS, server_settings=settings)
         await _prepare(connection)
         return connection

@@ -1,0 +1,87 @@
+"""A copy of a service stands still in the midst of its work: the other takes over, and the sleeper does no harm.
+
+Two copies of each service. Whoever freezes keeps its connections, locks and place in its group until others notice;
+woken, it goes on where it was, and what it still had in hand is somebody else's by then.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from ihala_runtime.failpoints import FOLDER_VARIABLE
+from support.databases import asked
+from support.failpoints import frozen_at
+from support.fault_checker import IN_FLIGHT, judge
+from support.fault_load import Load, load_on
+from support.system import System
+from support.waiting import wait_until
+
+RATE = 4.0
+TAKEN_OVER_SECONDS = 120.0
+POINTS = (
+    "intake.commit.before",
+    "intake.relay.read",
+    "referral.commit.before",
+    "referral.relay.produced",
+    "notification.consume.committed",
+    "notification.webhook.answered",
+    "notification.webhook.before",
+)
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("points")
+
+
+@pytest.fixture(scope="module")
+def doubled(points: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    system = System(tmp_path_factory.mktemp("doubled"))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(FOLDER_VARIABLE, str(points))
+            system.up("--copies", "intake=2", "--copies", "referral=2", "--copies", "notification=2")
+        yield system
+    finally:
+        system.end()
+
+
+@pytest.fixture(scope="module")
+async def doubled_load(doubled: System, seed: int) -> AsyncIterator[Load]:
+    async with load_on(doubled, seed) as given:
+        yield given
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_the_other_copy_takes_over_and_the_sleeper_does_no_harm(
+    doubled: System, doubled_load: Load, points: Path, point: str
+) -> None:
+    loaded = asyncio.create_task(doubled_load.run(RATE, 15.0))
+    await frozen_at(points, point)
+    try:
+        await loaded
+        await wait_until(lambda: nothing_waits(doubled, doubled_load), TAKEN_OVER_SECONDS, f"{point}: taken over")
+    finally:
+        wake(doubled)
+
+    verdict = await judge(doubled, doubled_load, repeats_at_most=IN_FLIGHT)
+
+    assert not verdict.findings, f"{point}\n{verdict}"
+
+
+async def nothing_waits(system: System, load: Load) -> bool:
+    """Every accepted intake has come to its end, by what is stored."""
+    closed = await asked(system, "referral", "SELECT FROM referral WHERE state = 'closed'")
+    waiting = await asked(system, "notification", "SELECT FROM delivery WHERE state = 'pending'")
+    return len(closed) == len(load.history.accepted) and not waiting
+
+
+def wake(system: System) -> None:
+    for process in system.processes():
+        if process.status() == psutil.STATUS_STOPPED:
+            process.send_signal(signal.SIGCONT)
