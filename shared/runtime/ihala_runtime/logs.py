@@ -1,10 +1,13 @@
 """Logs: one JSON object a line on stderr, with ids and ``action``, never a payload.
 
 An exception is written as its type and the places it passed: its text may hold values, so it is left out.
+What a library repeats with each of its tries is written once in a while: a server's long absence must not fill a disk.
 """
 
 import logging
+import math
 import sys
+import time
 import traceback
 from collections.abc import MutableMapping
 from typing import Any
@@ -13,6 +16,8 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from ihala_runtime import telemetry
+
+AGAIN_AFTER_SECONDS = 10.0
 
 
 def set_up(service: str, level: str = "INFO") -> None:
@@ -38,9 +43,27 @@ def set_up(service: str, level: str = "INFO") -> None:
             ],
         )
     )
+    handler.addFilter(OnceInAWhile("aiokafka"))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for noisy in ("aiokafka", "faststream", "uvicorn.access", "opentelemetry", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+class OnceInAWhile(logging.Filter):
+    """Of the loggers below this name, the same message (whatever it names) at most once in some seconds."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not super().filter(record):
+            return True  # another's
+        said_at, now = (record.name, record.lineno), time.monotonic()
+        if now < self._last.get(said_at, -math.inf) + AGAIN_AFTER_SECONDS:
+            return False
+        self._last[said_at] = now
+        return True
 
 
 def _where(service: str) -> structlog.typing.Processor:

@@ -1,6 +1,7 @@
 """The runtime's small parts: waves, schedules, clocks, pointers, span attributes, time-zone data."""
 
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from ihala_events.vocabulary import TIME_ZONE
 from ihala_runtime import telemetry
 from ihala_runtime.access import key_hash, new_key
 from ihala_runtime.clock import FileClock, StaleTimeZoneData, check_time_zone_data
+from ihala_runtime.logs import OnceInAWhile
 from ihala_runtime.problem import Problem, parse_body
 from ihala_runtime.retry_schedule import PARKED, BackOff, RetrySchedule
 from pydantic import BaseModel, TypeAdapter
@@ -91,3 +93,19 @@ def test_a_key_tells_its_id_and_is_stored_as_a_hash_only() -> None:
     assert len(key.split("_")) == 3
     assert len(key_hash(key)) == 64
     assert credential_id not in key_hash(key)
+
+
+def test_what_a_library_says_with_each_of_its_tries_is_written_once_and_other_messages_always(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.handler.addFilter(OnceInAWhile("aiokafka"))
+    for _ in range(100):
+        logging.getLogger("aiokafka.conn").error("Unable to connect to node %s", 1)
+        logging.getLogger("ihala").error("one of ours")
+    logging.getLogger("aiokafka.conn").error("something else")
+
+    assert [record.msg for record in caplog.records].count("one of ours") == 100
+    assert [record.msg for record in caplog.records if record.name == "aiokafka.conn"] == [
+        "Unable to connect to node %s",
+        "something else",
+    ]
