@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from support.fault_checker import IN_FLIGHT, judge
@@ -15,8 +16,12 @@ from support.waiting import wait_until
 SERVICES = ("intake-1", "referral-1", "notification-1")
 SERVERS = ("kafka", "postgres")
 RATE = 6.0
-SECONDS_A_KILL = 4.0
+SECONDS_A_KILL = 2.0
 DRAINED_SECONDS = 10.0
+AWAY = {  # how the server ends, and for how many seconds nobody starts it again
+    "kafka": (signal.SIGTERM, 300.0),
+    "postgres": (signal.SIGINT, 150.0),
+}
 
 
 async def at_drawn_times(draw: random.Random, count: int) -> AsyncIterator[int]:
@@ -31,9 +36,9 @@ async def test_killed_at_random_times(breakable: System, load: Load, seed: int, 
     draw = random.Random(seed)
     loaded = asyncio.create_task(load.run(RATE, SECONDS_A_KILL * kills))
     async for number in at_drawn_times(draw, kills):
-        victim = draw.choice(SERVERS if number % 4 == 3 else SERVICES)
-        if breakable.living_pid_of(victim) is not None:
-            breakable.signal(victim, signal.SIGKILL)
+        victims = SERVERS if number % 4 == 3 else SERVICES
+        living = [each for each in victims if breakable.living_pid_of(each) is not None]
+        breakable.signal(draw.choice(living or victims), signal.SIGKILL)
     await loaded
 
     verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT * kills)
@@ -94,11 +99,10 @@ async def test_frozen_past_every_session_and_woken_again(breakable: System, load
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SERVERS)
-async def test_a_server_stopped_for_minutes(breakable: System, load: Load, name: str) -> None:
-    """Down for two minutes, killed again as often as it is started."""
+async def test_a_server_killed_as_often_as_it_starts(breakable: System, load: Load, name: str) -> None:
     loaded = asyncio.create_task(load.run(3.0, 20.0))
     await asyncio.sleep(5)
-    deadline = asyncio.get_running_loop().time() + 120
+    deadline = asyncio.get_running_loop().time() + 60
     while asyncio.get_running_loop().time() < deadline:
         if breakable.living_pid_of(name) is not None:
             breakable.signal(name, signal.SIGKILL)
@@ -108,6 +112,36 @@ async def test_a_server_stopped_for_minutes(breakable: System, load: Load, name:
     verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT)
 
     assert not verdict.findings, str(verdict)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", SERVERS)
+async def test_a_server_that_is_away_for_minutes(breakable: System, load: Load, name: str) -> None:
+    """Without Kafka the desks go on; without the database they are told to come again, and are not forgotten."""
+    how, seconds = AWAY[name]
+    loaded = asyncio.create_task(load.run(3.0, 20.0))
+    await asyncio.sleep(5)
+    async with away(breakable, name, how):
+        if name == "kafka":
+            await loaded
+        await asyncio.sleep(seconds)
+    await loaded
+
+    verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT)
+
+    assert not verdict.findings, str(verdict)
+
+
+@asynccontextmanager
+async def away(system: System, name: str, how: signal.Signals) -> AsyncIterator[None]:
+    """Nobody starts it again before the block ends."""
+    system.signal("up", signal.SIGSTOP)
+    try:
+        system.signal(name, how)
+        yield
+    finally:
+        system.signal("up", signal.SIGCONT)
 
 
 @pytest.mark.timeout(240)

@@ -19,6 +19,7 @@ SICKNESSES = {
     "slow": ("latency", {"latency": 300, "jitter": 200}),
     "thin": ("bandwidth", {"rate": 30}),
     "silent": ("timeout", {"timeout": 0}),
+    "slow-close": ("slow_close", {"delay": 5_000}),
     "reset": ("reset_peer", {"timeout": 500}),
     "in-slices": ("slicer", {"average_size": 64, "size_variation": 32, "delay": 500}),
 }

@@ -14,13 +14,14 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from ihala_events.topics import INTAKE_CASE, NOTIFICATION_DELIVERY, REFERRAL_LIFECYCLE
-from support.fault_load import AGENCIES, CANARY, History, Load, Webhook
+from support.fault_load import AGENCIES, CANARY, NO_ANSWER, History, Load, Webhook
 from support.system import System
 
 BETWEEN = (INTAKE_CASE, REFERRAL_LIFECYCLE, NOTIFICATION_DELIVERY)
 IN_FLIGHT = len(AGENCIES) * 4 * 2
 """Webhooks that a kill may repeat: to each agency four at a time, and as many answered but not written down."""
 HEAL_SECONDS = 60.0
+HONEST = (201, 422, 503, NO_ANSWER)
 LOOK_SECONDS = 0.5
 SENT = "ihala.referral.sent.v1"
 LIFE = (
@@ -72,12 +73,12 @@ async def judge(system: System, load: Load, *, repeats_at_most: int, within_seco
     verdict.accepted = len(history.accepted)
     verdict.repeats = history.repeats
     history.repeats_are_judged()
-    for rule in (_answered, _nothing_refused_is_stored, _same_answer, _arrived_once, _same_bytes, _in_order, _legal):
+    for rule in RULES:
         verdict.findings += rule(history, stored)
-    verdict.findings += _published_is_stored(stored)
     if verdict.repeats > repeats_at_most:
         verdict.findings.append(f"G4: {verdict.repeats} repeated webhooks, at most {repeats_at_most} were in flight")
     verdict.findings += await asyncio.to_thread(_canaries_in_logs, system)
+    print(f"\n{verdict}")  # noqa: T201
     return verdict
 
 
@@ -181,6 +182,16 @@ async def everything(bootstrap: str) -> list[ConsumerRecord]:
 # --- the rules
 
 
+def _honest(history: History, _stored: Stored) -> Iterator[str]:
+    """Whoever cannot be served is told to come again, and nothing else."""
+    for each in (*history.handed_in, *history.refused):
+        if wrong := {status for status in each.statuses if status not in HONEST}:
+            yield f"G1: intake {each.key} was answered {wrong}"
+    for (referral_id, move), status in history.moves.items():
+        if status >= 500:
+            yield f"G1: {move} of {referral_id} was answered {status}"
+
+
 def _answered(history: History, stored: Stored) -> Iterator[str]:
     """G1, first half: what was accepted is stored as a case and one referral, and nothing else is."""
     told = {answer["case_ref"] for answer in history.accepted}
@@ -276,13 +287,26 @@ def _plain_life(referral_id: str, row: Any, types: Sequence[str], history: Histo
         yield f"G6: {referral_id} is {row['state']}, its agency was told {'closed' if closed else 'nothing'}"
 
 
-def _published_is_stored(stored: Stored) -> Iterator[str]:
+def _published_is_stored(_history: History, stored: Stored) -> Iterator[str]:
     """No zombie (stored, never published), no ghost (published, never stored)."""
     published = {event_id for ids in stored.published.values() for event_id in ids}
     for event_id, row in stored.events.items():
         if row["topic"] in stored.published and event_id not in published:
             yield f"G10: {row['type']} {event_id} was never published"
     yield from (f"G10: {each} was published and is not stored" for each in published - stored.events.keys())
+
+
+RULES = (
+    _honest,
+    _answered,
+    _nothing_refused_is_stored,
+    _same_answer,
+    _arrived_once,
+    _same_bytes,
+    _in_order,
+    _legal,
+    _published_is_stored,
+)
 
 
 def _canaries_in_logs(system: System) -> Iterable[str]:

@@ -34,8 +34,9 @@ COMMUNES = (
 AGENCIES = tuple(f"essp-{commune.lower()}" for commune in COMMUNES)
 REFUSED_EVERY = 10  # this one of so many intakes is wrong, and must leave no trace
 REPEATED_EVERY = 7  # this one is sent once more after its answer
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0  # longer than any server is away
 CANARY = "Faultcanary"
+NO_ANSWER = 599  # nobody knows what became of it
 
 
 @dataclass
@@ -144,12 +145,12 @@ class Load:
                 await asyncio.sleep(0.3)
 
     async def _post(self, url: str, body: Any, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-        """599: no answer, so nobody knows what became of it."""
+        """Status and body."""
         try:
             async with self._session.post(url, json=body, headers=headers) as response:
                 return response.status, await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError):
-            return 599, {}
+            return NO_ANSWER, {}
 
     # --- agencies
 
@@ -199,7 +200,7 @@ class Load:
             while True:
                 url = f"{next(self._referrals)}/v1/referrals/{referral_id}/{move}"
                 status, _ = await self._post(url, body, headers)
-                if status not in (503, 599):
+                if status not in (503, NO_ANSWER):
                     self.history.moves[referral_id, move] = status
                     return status
                 await asyncio.sleep(0.3)

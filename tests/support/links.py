@@ -31,6 +31,9 @@ class Links:
         ends = {"listen": f"127.0.0.1:{listen}", "upstream": f"127.0.0.1:{upstream}"}
         await self._post("/proxies", {"name": name, **ends})
 
+    async def lead_to(self, name: str, upstream: int) -> None:
+        await self._post(f"/proxies/{name}", {"upstream": f"127.0.0.1:{upstream}"})
+
     async def cut(self, name: str) -> None:
         await self._post(f"/proxies/{name}", {"enabled": False})
 
