@@ -1,13 +1,13 @@
 """The outbox and inbox protocol under a process that dies at any await, searched by hypothesis for a bad order.
 
-Real relay, consumer and PostgreSQL; the broker is a model of Kafka: logs by partition, and a producer that may
+Real relay, consumer, offsets and PostgreSQL; the broker is a model of Kafka: logs by partition, and a producer that may
 append what is never acknowledged. A dead process runs no clean-up: its coroutine is never resumed, its sockets close.
 Held at every step: no second effect, no effect out of order, nothing published that was not committed. Held in the
 end: everything committed has had its effect.
 """
 
 import asyncio
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +16,15 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as seed_of_search
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import TemporaryFailure
 from ihala_runtime.identifiers import uuid7
+from ihala_runtime.kafka import Subscription
 from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.outbox_relay import OutboxRelay
 from ihala_runtime.postgres import Database, Work
@@ -87,6 +90,13 @@ class Broker:
     async def stop(self) -> None:
         return
 
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition(TOPIC.name, number) for number in range(PARTITIONS)}
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        for partition, offset in offsets.items():
+            self.committed[partition.partition] = offset
+
     def waiting(self) -> list[RawRecord]:
         return [record for log, at in zip(self.logs, self.committed, strict=True) for record in log[at:]]
 
@@ -143,10 +153,12 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(awaits=st.integers(0, MOST_AWAITS), commits=st.booleans())
     def consume(self, awaits: int, commits: bool) -> None:
-        """commits False: it died after the transaction and before the offset."""
-        records = self.broker.waiting()
-        if records and self.do(self._sink_acts(self._runner().process(records), awaits)) and commits:
-            self._commit(records)
+        """commits: the task beside it, which commits what is finished, had a turn at the end, be it before it died."""
+        if records := self.broker.waiting():
+            subscription = self._subscription()
+            self.do(self._sink_acts(subscription._on_batch(records), awaits))
+            if commits:
+                self.do(subscription.commit())
 
     @rule(awaits=st.integers(0, MOST_AWAITS))
     def retry_parked(self, awaits: int) -> None:
@@ -174,14 +186,12 @@ class Protocol(RuleBasedStateMachine):
             await self._bury(self.source, self.names[0])
             self.source = await self._started(self.names[0])
 
-    async def _sink_acts(self, work: Coroutine[Any, Any, None], awaits: int) -> bool:
+    async def _sink_acts(self, work: Coroutine[Any, Any, None], awaits: int) -> None:
         try:
             await Fragile(work, awaits)
         except Died:
             await self._bury(self.sink, self.names[1])
             self.sink = await self._started(self.names[1])
-            return False
-        return True
 
     async def _bury(self, database: Database, name: str) -> None:
         """The server sees every socket of the dead process close."""
@@ -208,6 +218,11 @@ class Protocol(RuleBasedStateMachine):
         kind = an_event_kind(TOPIC)
         return ConsumerRunner(Consumer(GROUP, self._scope, {kind.type: self._handle}), self.sink)
 
+    def _subscription(self) -> Subscription:
+        subscription = Subscription(self._runner())
+        subscription._subscriber = SimpleNamespace(consumer=self.broker)
+        return subscription
+
     @asynccontextmanager
     async def _scope(self, work: Work, _received: Sequence[Received]) -> Any:
         yield work
@@ -227,10 +242,6 @@ class Protocol(RuleBasedStateMachine):
         async with self.sink.connection() as connection:
             await connection.execute("UPDATE parked SET next_attempt_at = now(), attempts = 1 WHERE state = 'waiting'")
         await self._runner()._retry_due()
-
-    def _commit(self, records: Sequence[RawRecord]) -> None:
-        for record in records:
-            self.broker.committed[record.partition] = max(self.broker.committed[record.partition], record.offset + 1)
 
     # --- what holds
 
@@ -273,8 +284,9 @@ class Protocol(RuleBasedStateMachine):
         for _ in range(200):
             await self._relay()
             if records := self.broker.waiting():
-                await self._runner().process(records)
-                self._commit(records)
+                subscription = self._subscription()
+                await subscription._on_batch(records)
+                await subscription.commit()
             await self._retry()
             if await self._is_quiet():
                 return
@@ -298,8 +310,8 @@ def ce_id_of(record: RawRecord) -> str:
     return (dict(record.headers)["ce_id"] or b"").decode()
 
 
-def machine_on(dsn: str) -> type[Protocol]:
-    return type("ProtocolOn", (Protocol,), {"dsn": dsn})
+def machine_on(dsn: str, drawn: int) -> type[Protocol]:
+    return seed_of_search(drawn)(type("ProtocolOn", (Protocol,), {"dsn": dsn}))
 
 
 def searched(examples: int) -> settings:
@@ -314,11 +326,11 @@ def searched(examples: int) -> settings:
 
 
 @pytest.mark.timeout(300)
-def test_whatever_dies_wherever_everything_committed_acts_once_and_in_order(postgres_dsn: str) -> None:
-    run_state_machine_as_test(machine_on(postgres_dsn), settings=searched(8))
+def test_whatever_dies_wherever_everything_committed_acts_once_and_in_order(postgres_dsn: str, seed: int) -> None:
+    run_state_machine_as_test(machine_on(postgres_dsn, seed), settings=searched(8))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_the_same_searched_for_long(postgres_dsn: str) -> None:
-    run_state_machine_as_test(machine_on(postgres_dsn), settings=searched(400))
+def test_the_same_searched_for_long(postgres_dsn: str, seed: int) -> None:
+    run_state_machine_as_test(machine_on(postgres_dsn, seed), settings=searched(400))
