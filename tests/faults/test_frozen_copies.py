@@ -23,12 +23,10 @@ RATE = 4.0
 TAKEN_OVER_SECONDS = 120.0
 POINTS = (
     "intake.commit.before",
-    "intake.relay.read",
     "referral.commit.before",
     "referral.relay.produced",
     "notification.consume.committed",
     "notification.webhook.answered",
-    "notification.webhook.before",
 )
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]

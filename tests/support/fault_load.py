@@ -8,10 +8,10 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import cycle
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +36,7 @@ REFUSED_EVERY = 10  # this one of so many intakes is wrong, and must leave no tr
 REPEATED_EVERY = 7  # this one is sent once more after its answer
 PATIENCE_SECONDS = 600.0  # longer than any server is away
 CANARY = "Faultcanary"
+LEFT_OUT_SECONDS = 30.0
 NO_ANSWER = 599  # nobody knows what became of it
 
 
@@ -83,6 +84,25 @@ class History:
         return [each.answer for each in self.handed_in if each.answer is not None]
 
 
+class Copies:
+    """The copies of a service in turn, as behind a load balancer: one that gave no answer is left out for a while."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = list(urls)
+        self._left_out: dict[str, float] = {}
+
+    def next(self) -> str:
+        now = time.monotonic()
+        answering = [url for url in self._urls if now > self._left_out.get(url, now - 1)]
+        chosen = (answering or self._urls)[0]
+        self._urls.remove(chosen)
+        self._urls.append(chosen)
+        return chosen
+
+    def silent(self, url: str) -> None:
+        self._left_out[url] = time.monotonic() + LEFT_OUT_SECONDS
+
+
 class Load:
     """Everything is drawn from the seed, ids included, so that a run can be repeated."""
 
@@ -94,8 +114,8 @@ class Load:
         self._session = session
         self._draw = random.Random(seed)
         self._answers: set[asyncio.Task[None]] = set()
-        self._intakes = cycle(system.urls_of("intake"))
-        self._referrals = cycle(system.urls_of("referral"))
+        self._intakes = Copies(system.urls_of("intake"))
+        self._referrals = Copies(system.urls_of("referral"))
 
     @property
     def _endpoints(self) -> Mapping[str, Any]:
@@ -135,8 +155,7 @@ class Load:
         headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}", "Idempotency-Key": sent.key}
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
-                url = f"{next(self._intakes)}/v1/intakes"
-                status, answer = await self._post(url, sent.body, headers)
+                status, answer = await self._post(self._intakes, "/v1/intakes", sent.body, headers)
                 sent.statuses.append(status)
                 if status == 201:
                     return answer
@@ -144,12 +163,16 @@ class Load:
                     return None
                 await asyncio.sleep(0.3)
 
-    async def _post(self, url: str, body: Any, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    async def _post(
+        self, copies: Copies, path: str, body: Any, headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, Any]]:
         """Status and body."""
+        copy = copies.next()
         try:
-            async with self._session.post(url, json=body, headers=headers) as response:
+            async with self._session.post(f"{copy}{path}", json=body, headers=headers) as response:
                 return response.status, await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError):
+            copies.silent(copy)
             return NO_ANSWER, {}
 
     # --- agencies
@@ -198,8 +221,8 @@ class Load:
         }
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
-                url = f"{next(self._referrals)}/v1/referrals/{referral_id}/{move}"
-                status, _ = await self._post(url, body, headers)
+                path = f"/v1/referrals/{referral_id}/{move}"
+                status, _ = await self._post(self._referrals, path, body, headers)
                 if status not in (503, NO_ANSWER):
                     self.history.moves[referral_id, move] = status
                     return status
