@@ -32,7 +32,7 @@ from ihala_runtime import failpoints, telemetry
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
-from ihala_runtime.postgres import Database
+from ihala_runtime.postgres import NO_ANSWER_SECONDS, Database
 from ihala_runtime.retry_schedule import BackOff
 
 LOCK = 4_191_002
@@ -131,7 +131,7 @@ class OutboxRelay:
         self._database.committed.set()
 
     async def _lead(self, back_off: BackOff) -> None:
-        connection = await self._database.dedicated(RELAY)
+        connection = await self._database.dedicated(RELAY, no_answer_seconds=NO_ANSWER_SECONDS)
         try:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 await self._sleep(STANDBY_SECONDS)
@@ -354,6 +354,6 @@ def _too_large() -> Exception:
 
 async def _close(connection: asyncpg.Connection) -> None:
     try:
-        await connection.close(timeout=2)
+        await asyncio.wait_for(connection.close(), 2)  # its own timeout does not bound the wait for a silent server
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()

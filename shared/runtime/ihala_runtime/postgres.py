@@ -19,6 +19,8 @@ from ihala_runtime.outbox import NewEvent, write_events
 
 ACQUIRE_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_MS = 30_000
+NO_ANSWER_SECONDS = 40.0
+"""Longer than any statement may take: the server is gone, or the way to it, without a word."""
 FROZEN_SECONDS = 30
 """Who does nothing for so long within a transaction is frozen: the server undoes it, and its locks go."""
 GONE_SOON = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
@@ -58,6 +60,7 @@ class Database:
             max_size=self._max_connections,
             init=_prepare,
             reset=_nothing_to_reset,
+            command_timeout=NO_ANSWER_SECONDS,
             server_settings={
                 "application_name": self._application_name,
                 "timezone": "UTC",
@@ -97,11 +100,17 @@ class Database:
         for act in work.after_commit:
             act()
 
-    async def dedicated(self, application_name: str | None = None) -> asyncpg.Connection:
+    async def dedicated(
+        self, application_name: str | None = None, *, no_answer_seconds: float | None = None
+    ) -> asyncpg.Connection:
         """A connection of its own, for a lock that lives as long as it does. The caller closes it."""
         name = application_name or self._application_name
-        settings = {"application_name": name, "timezone": "UTC", **GONE_SOON}
-        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_TIMEOUT_SECONDS, server_settings=settings)
+        connection = await asyncpg.connect(
+            self._dsn,
+            timeout=ACQUIRE_TIMEOUT_SECONDS,
+            command_timeout=no_answer_seconds,
+            server_settings={"application_name": name, "timezone": "UTC", **GONE_SOON},
+        )
         await _prepare(connection)
         return connection
 
