@@ -372,6 +372,24 @@ async def test_a_copy_that_was_paused_sends_nothing_that_another_took_over(new_d
         assert {state for _, state in await other.states()} == {"delivered"}
 
 
+async def test_a_lease_that_its_copy_was_never_told_of_is_given_back_within_seconds(
+    world: NotificationWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim was committed, and the connection broke before its answer came."""
+    monkeypatch.setattr("ihala_notification.handlers.dispatch.LOST_LOOK_SECONDS", 0.0)
+    gate = world.sender.gates[ESSP_ADDRESS] = asyncio.Event()
+    await world.tell(*(ReferralStory().event("sent") for _ in range(6)))
+    world.dispatcher.forget(row["delivery_id"] for row in await world.rows("SELECT delivery_id FROM delivery"))
+
+    await world.rows("UPDATE delivery SET lease_until = lease_until - interval '11 s'")
+    await world.dispatcher.look()
+    gate.set()
+    await world.settled(6)
+
+    assert {state for _, state in await world.states()} == {"delivered"}
+    assert len(world.sender.sent) == 6  # the four that were under way were known
+
+
 async def test_what_is_under_way_is_finished_and_the_rest_given_back_at_the_end(world: NotificationWorld) -> None:
     gate = world.sender.gates[ESSP_ADDRESS] = asyncio.Event()
     await world.tell(*(ReferralStory().event("sent") for _ in range(6)))

@@ -19,6 +19,7 @@ from ihala_notification.domain.attempt import Failure
 from ihala_notification.domain.delivery import Channel, DeliveryState, DueDelivery
 
 UNSEEN_SECONDS = 7.5
+LOST_AFTER_SECONDS = 10.0  # so long after its commit a lease is known, or its copy was not told
 FORGET_COPIES_AFTER_SECONDS = 3_600
 
 
@@ -52,6 +53,11 @@ class PostgresClaims:
         """Give leases back unused."""
         async with self.database.connection() as connection:
             await connection.execute(_RELEASE, copy_id, list(delivery_ids))
+
+    async def release_lost(self, copy_id: UUID, known: Sequence[UUID]) -> None:
+        """Give back what was leased to the copy without its knowing: the answer got lost with a connection."""
+        async with self.database.connection() as connection:
+            await connection.execute(_RELEASE_LOST, copy_id, LEASE_SECONDS - LOST_AFTER_SECONDS, list(known))
 
     async def hold_back(self, copy_id: UUID, due: Sequence[DueDelivery], why: Failure, seconds: float) -> None:
         """Give leases back until the endpoint may be asked again; the first time that is told too."""
@@ -125,6 +131,15 @@ WITH mine AS (
     ORDER BY position FOR UPDATE)
 UPDATE delivery d SET lease_owner = NULL, lease_until = NULL
 FROM mine WHERE d.delivery_id = mine.delivery_id AND d.channel = 'webhook'
+"""
+_RELEASE_LOST = """
+WITH lost AS (
+    SELECT delivery_id FROM delivery
+    WHERE channel = 'webhook' AND state = 'pending' AND lease_owner = $1
+        AND lease_until < clock_timestamp() + make_interval(secs => $2) AND NOT delivery_id = ANY($3)
+    ORDER BY position FOR UPDATE SKIP LOCKED)
+UPDATE delivery d SET lease_owner = NULL, lease_until = NULL
+FROM lost WHERE d.delivery_id = lost.delivery_id AND d.channel = 'webhook'
 """
 _HOLD_BACK = """
 WITH mine AS (

@@ -45,6 +45,7 @@ SEEN_FOR_SECONDS = 6.5
 LEASE_MARGIN_SECONDS = 35.0
 CHANGED_LATELY_SECONDS = 10.0
 FULL_LOOK_SECONDS = 60.0
+LOST_LOOK_SECONDS = 10.0
 DRAIN_SECONDS = 4.0
 MOST_FOLLOWERS = 10_000
 PAUSE_SECONDS = 0.5
@@ -65,6 +66,8 @@ class Claims(Protocol):
     async def claim(self, copy_id: UUID, places: Mapping[str, int]) -> list[DueDelivery]: ...
 
     async def release(self, copy_id: UUID, delivery_ids: Sequence[UUID]) -> None: ...
+
+    async def release_lost(self, copy_id: UUID, known: Sequence[UUID]) -> None: ...
 
     async def hold_back(self, copy_id: UUID, due: Sequence[DueDelivery], why: Failure, seconds: float) -> None: ...
 
@@ -122,12 +125,14 @@ class Dispatcher:
         self._lanes: dict[str, Lane] = {}
         self._starved: dict[str, Lane] = {}
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._trying: set[UUID] = set()
         self._tried: list[Tried] = []
         self._followers: set[tuple[str, UUID]] = set()
         self._something_tried = asyncio.Event()
         self._wake = asyncio.Event()
         self._seen_until = 0.0
         self._looked_at_all = 0.0
+        self._looked_for_lost = 0.0
         self._stopping = False
 
     # --- for those who queue messages (adapters.outgoing.Lanes) ---
@@ -201,6 +206,7 @@ class Dispatcher:
     async def look(self) -> None:
         """One round of the poll."""
         await self._see_endpoints()
+        await self._find_lost()
         places = self._places()
         for lane in self._lanes.values():
             lane.has_more = False
@@ -251,6 +257,7 @@ class Dispatcher:
 
     def _start(self, lane: Lane, due: DueDelivery, now: float) -> None:
         lane.in_flight += 1
+        self._trying.add(due.delivery.delivery_id)
         lane.breaker.started(now)
         task = asyncio.create_task(self._try(lane, due))
         self._in_flight.add(task)
@@ -263,6 +270,7 @@ class Dispatcher:
             self._tried.append(tried)
             self._something_tried.set()
         finally:
+            self._trying.discard(due.delivery.delivery_id)
             lane.in_flight -= 1
             self._pump(lane)
             if self._starved:
@@ -370,6 +378,13 @@ class Dispatcher:
         _log.warning("not seen in time", action="deliver.unseen")
         mine = await self._claims.still_leased(self.copy_id, self._queued())
         self.forget(set(self._queued()) - mine)
+
+    async def _find_lost(self) -> None:
+        now = monotonic()
+        if now - self._looked_for_lost >= LOST_LOOK_SECONDS:
+            self._looked_for_lost = now
+            tried = [each.due.delivery.delivery_id for each in self._tried]
+            await self._claims.release_lost(self.copy_id, [*self._queued(), *self._trying, *tried])
 
     def _queued(self) -> list[UUID]:
         return [each.delivery.delivery_id for lane in self._lanes.values() for each in lane.queue]
