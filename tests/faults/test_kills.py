@@ -17,6 +17,7 @@ SERVICES = ("intake-1", "referral-1", "notification-1")
 SERVERS = ("kafka", "postgres")
 RATE = 6.0
 SECONDS_A_KILL = 2.0
+RATE_OF_KILLS = 2.0  # every service is starting half of the time
 DRAINED_SECONDS = 10.0
 AWAY = {  # how the server ends, and for how many seconds nobody starts it again
     "kafka": (signal.SIGTERM, 300.0),
@@ -34,7 +35,7 @@ async def at_drawn_times(draw: random.Random, count: int) -> AsyncIterator[int]:
 async def test_killed_at_random_times(breakable: System, load: Load, seed: int, kills: int) -> None:
     """Every fourth victim is a server, as far as servers die more seldom than services."""
     draw = random.Random(seed)
-    loaded = asyncio.create_task(load.run(RATE, SECONDS_A_KILL * kills))
+    loaded = asyncio.create_task(load.run(RATE_OF_KILLS, SECONDS_A_KILL * kills))
     async for number in at_drawn_times(draw, kills):
         victims = SERVERS if number % 4 == 3 else SERVICES
         living = [each for each in victims if breakable.living_pid_of(each) is not None]

@@ -72,6 +72,8 @@ async def begin_again(bootstrap: str, group: str) -> None:
     """Kafka takes offsets from a stranger as soon as the group has no member."""
     async with administering(bootstrap) as admin:
         committed = await admin.list_consumer_group_offsets(group)
+    if not committed:
+        return
     stranger = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
     await stranger.start()
 
@@ -138,7 +140,9 @@ async def relay_held(system: System, service: str) -> AsyncIterator[None]:
         await holder.close()
 
 
-_RELAY_OUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
+_RELAY_OUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1
+"""
 
 
 async def send_again(producer: AIOKafkaProducer, record: ConsumerRecord) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from ihala_events.topics import INTAKE_CASE, NOTIFICATION_DELIVERY, REFERRAL_LIFECYCLE
-from support.fault_load import AGENCIES, CANARY, NO_ANSWER, History, Load, Webhook
+from support.fault_load import AGENCIES, CANARY, NO_ANSWER, PATIENCE_SECONDS, History, Load, Webhook
 from support.system import System
 
 BETWEEN = (INTAKE_CASE, REFERRAL_LIFECYCLE, NOTIFICATION_DELIVERY)
@@ -65,7 +65,7 @@ async def judge(system: System, load: Load, *, repeats_at_most: int, within_seco
     """repeats_at_most: webhooks in flight when a process was killed, added up."""
     verdict = Verdict()
     started = time.monotonic()
-    await asyncio.wait_for(load.agencies_finished(), 180)
+    await asyncio.wait_for(load.agencies_finished(), PATIENCE_SECONDS)
     verdict.findings += await _until_quiet(system, within_seconds)
     verdict.healed_seconds = time.monotonic() - started
     stored = await _stored(system)
