@@ -19,6 +19,8 @@ from support.tls import self_signed
 
 LOCAL = AddressPolicy((ipaddress.ip_network("127.0.0.0/8"),))
 TIMES = WebhookTimes(total_seconds=0.6, answer_seconds=0.2)
+PATIENT = WebhookTimes(total_seconds=10.0, answer_seconds=5.0)
+OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -79,7 +81,14 @@ async def test_an_answer_is_taken_for_what_it_is(
 
 
 @pytest.mark.parametrize(
-    ("asked", "seconds"), [(b"120", 120.0), (b"soon", None), (b"-5", None), (b"9" * 400, 999_999_999.0)]
+    ("asked", "seconds"),
+    [
+        (b"120", 120.0),
+        (b"soon", None),
+        (b"-5", None),
+        (b"9" * 400, 999_999_999.0),
+        (b"Fri, 31 Dec 9999 23:59:59 -2359", None),
+    ],
 )
 async def test_retry_after_is_read_when_it_can_be(client: WebhookClient, asked: bytes, seconds: float | None) -> None:
     raw = b"HTTP/1.1 429 Slow\r\nRetry-After: " + asked + b"\r\nContent-Length: 0\r\n\r\n"
@@ -108,6 +117,48 @@ async def test_an_endpoint_that_never_answers_costs_the_deadline_and_no_more(cli
 
     assert result.failure is Failure.TIMEOUT
     assert 0.5 < perf_counter() - started < 1.5
+
+
+async def test_an_endpoint_that_hangs_after_its_headers_has_answered(client: WebhookClient) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        await reader.read()
+
+    async with an_endpoint(hang) as url:
+        result = await client.post(url, {}, b"{}")
+
+    assert (result.is_success, result.answer) == (True, b"")
+
+
+async def test_a_promise_of_an_answer_that_never_ends_times_out(client: WebhookClient) -> None:
+    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with an_endpoint(go_on) as url:
+        result = await client.post(url, {}, b"{}")
+
+    assert result.failure is Failure.TIMEOUT
+
+
+async def test_headers_without_end_are_cut(client: WebhookClient) -> None:
+    sent = 0
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"X-More: 1\r\n" * 1_000)
+            await writer.drain()
+            sent += 11_000
+
+    async with an_endpoint(flood) as url:
+        result = await client.post(url, {}, b"{}")
+
+    assert result.failure in (Failure.PROTOCOL, Failure.TIMEOUT)
+    assert sent < 100 * 1024 * 1024
 
 
 async def test_headers_that_drip_in_for_ever_time_out(client: WebhookClient) -> None:
@@ -194,6 +245,47 @@ async def test_a_certificate_nobody_vouches_for_is_a_tls_failure(client: Webhook
         result = await client.post(url, {}, b"{}")
 
     assert result.failure is Failure.TLS
+
+
+@pytest.mark.parametrize(("address", "hours_left"), [("127.0.0.1", -1), ("127.0.0.2", 1)])
+async def test_a_certificate_that_is_over_or_anothers_is_a_tls_failure(
+    tmp_path: Path, address: str, hours_left: int
+) -> None:
+    """Vouched for, in both cases."""
+    certificate, key = self_signed(tmp_path, address, hours_left)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+
+    async with an_endpoint(saying(OK), tls) as url, WebhookClient(LOCAL, PATIENT, tls=trusting) as client:
+        result = await client.post(url, {}, b"{}")
+
+    assert result.failure is Failure.TLS
+
+
+async def test_a_certificate_that_is_right_is_taken(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+
+    async with an_endpoint(saying(OK), tls) as url, WebhookClient(LOCAL, PATIENT, tls=trusting) as client:
+        result = await client.post(url, {}, b"{}")
+
+    assert result.status == 204
+
+
+async def test_a_handshake_that_hangs_costs_the_deadline(client: WebhookClient) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    try:
+        result = await client.post(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/", {}, b"{}")
+    finally:
+        server.close()
+
+    assert result.failure is Failure.TIMEOUT
 
 
 async def test_the_environments_proxies_and_cookies_are_ignored(

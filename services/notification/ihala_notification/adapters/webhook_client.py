@@ -233,7 +233,7 @@ def _retry_after(text: str | None) -> float | None:
         return float(text[:9])
     try:
         return max(0.0, (parsedate_to_datetime(text).astimezone(UTC) - datetime.now(UTC)).total_seconds())
-    except ValueError:
+    except (ValueError, OverflowError):  # the last day, elsewhere
         return None
 
 
