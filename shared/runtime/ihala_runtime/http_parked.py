@@ -15,6 +15,7 @@ from ihala_events.topics import party_of
 from ihala_events.wire import Request as Body
 from ihala_events.wire import Text
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from ihala_runtime import set_aside
 from ihala_runtime.access import Principal, allow
@@ -47,8 +48,8 @@ class EditBody(Body):
 
 
 class GroupBody(Body):
-    consumer: str
-    error_class: str
+    consumer: Annotated[Text, Field(max_length=255)]
+    error_class: Annotated[Text, Field(max_length=255)]
 
 
 class DiscardGroupBody(GroupBody):
@@ -248,6 +249,8 @@ def _checked(event_type: str | None, content: dict[str, Any]) -> bytes:
 
 def _content(raw: bytes) -> Any:
     try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
+        value = from_json(raw, allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)  # 1e999 is infinite as well
+    except ValueError:
         return raw.decode("utf-8", "replace")
+    return value

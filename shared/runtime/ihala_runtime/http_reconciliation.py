@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import asyncpg
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
+from ihala_events.wire import Instant
 
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.postgres import Database
@@ -32,8 +32,8 @@ class Books:
 async def reconciliation(
     request: Request,
     _caller: Annotated[Principal, allow("operator")],
-    since: AwareDatetime,
-    until: AwareDatetime,
+    since: Instant,
+    until: Instant,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
     cursor: Annotated[str, Query(max_length=100)] = "",
 ) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
+from ihala_events.wire import Instant, Text
 from ihala_events.wire import Request as Body
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.consumer import Consumer
@@ -18,7 +19,7 @@ from ihala_runtime.replay import COMPACTED, Chosen, on_their_way, replay
 router = APIRouter(prefix="/v1", tags=["operating"])
 
 Operator = Annotated[Principal, allow("operator")]
-Names = Annotated[list[Annotated[str, Field(max_length=255)]], Field(min_length=1, max_length=1_000)]
+Names = Annotated[list[Annotated[Text, Field(max_length=255)]], Field(min_length=1, max_length=1_000)]
 
 
 class ReplayBody(Body):
@@ -26,9 +27,9 @@ class ReplayBody(Body):
 
     keys: Names | None = None
     topics: Names | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    after: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    after: Instant | None = None
     notify: bool = False
     rebuild: bool = False
 

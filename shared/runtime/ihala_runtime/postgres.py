@@ -25,6 +25,7 @@ FROZEN_SECONDS = 30
 """Who does nothing for so long within a transaction is frozen: the server undoes it, and its locks go."""
 GONE_SOON = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 """The server sees within half a minute that a machine is gone; by itself it would keep its locks for two hours."""
+MAX_BIGINT = 2**63 - 1
 
 
 class Work:

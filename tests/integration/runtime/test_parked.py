@@ -132,6 +132,16 @@ async def test_only_a_payloads_reader_sees_it_and_the_reading_is_written_down(sc
     assert [act["action"] for act in (await scene.shown(item["record_id"]))["history"]] == ["read"]
 
 
+@pytest.mark.parametrize("payload", [b'{"a": NaN}', b'{"a": 1e999}', b'"\\ud800"', b"[" * 5_000, b"9" * 5_000, b"\xff"])
+async def test_a_payload_that_no_answer_could_hold_is_shown_as_text(scene: Scene, payload: bytes) -> None:
+    await scene.send("a", payload)
+    (item,) = await scene.set_aside(1, "?state=dead")
+
+    status, answer, _ = await scene.tiny.protection.call("GET", f"/v1/parked/{item['record_id']}/payload")
+
+    assert (status, answer["payload"]) == (200, payload.decode("utf-8", "replace"))
+
+
 @pytest.mark.parametrize("path", ["", "/groups", "/1"])
 async def test_a_desk_may_not_look(scene: Scene, path: str) -> None:
     assert (await scene.tiny.desk.call("GET", f"/v1/parked{path}"))[0] == 403

@@ -7,11 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from ihala_events.access import Role
 from ihala_events.vocabulary import PARTY_ID_PATTERN, PartyId
+from ihala_events.wire import Instant
 from ihala_events.wire import Request as Body
 from ihala_runtime.access import Principal, allow
-from ihala_runtime.postgres import Database
+from ihala_runtime.postgres import MAX_BIGINT, Database
 from ihala_runtime.problem import FieldError, Problem, parse_body
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from ihala_notification.adapters.delivery_log import LogQuery, PostgresDeliveryLog, Replay
 from ihala_notification.handlers.dispatch import Dispatcher
@@ -25,8 +26,8 @@ class ReplayBody(Body):
 
     delivery_ids: Annotated[list[UUID], Field(min_length=1, max_length=1_000)] | None = None
     partner_id: PartyId | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     states: Annotated[list[Literal["exhausted", "delivered"]], Field(min_length=1)] = ["exhausted"]
 
 
@@ -46,7 +47,7 @@ def deliveries_router(database: Database, log: PostgresDeliveryLog, dispatcher: 
         partner_id: Annotated[str | None, Query(pattern=PARTY_ID_PATTERN)] = None,
         state: State | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[int | None, Query(ge=1)] = None,
+        cursor: Annotated[int | None, Query(ge=1, le=MAX_BIGINT)] = None,
     ) -> dict[str, Any]:
         """What was told, newest first, with every try."""
         query = LogQuery(limit, cursor, referral_id, _visible(caller, partner_id), state)

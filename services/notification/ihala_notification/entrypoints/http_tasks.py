@@ -8,7 +8,7 @@ from ihala_events.vocabulary import PARTY_ID_PATTERN
 from ihala_events.wire import Request as Body
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.http import IdempotencyKey, body_of
-from ihala_runtime.postgres import Database
+from ihala_runtime.postgres import MAX_BIGINT, Database
 from ihala_runtime.problem import Problem, parse_body
 from pydantic import TypeAdapter
 
@@ -36,7 +36,7 @@ def tasks_router(database: Database, messages: PostgresPersonMessages) -> APIRou
         state: State = State.PENDING,
         desk_id: Annotated[str | None, Query(pattern=PARTY_ID_PATTERN)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[int | None, Query(ge=1)] = None,
+        cursor: Annotated[int | None, Query(ge=1, le=MAX_BIGINT)] = None,
     ) -> dict[str, Any]:
         """Whom the desk is to tell something, newest first; the number stands in the case."""
         rows = await messages.tasks(_desks(caller, desk_id), state.value, cursor, limit)

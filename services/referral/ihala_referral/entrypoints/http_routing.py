@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from ihala_events.intake import IntakeRequest
+from ihala_events.wire import Instant
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.http import body_of
 from ihala_runtime.problem import Problem, parse_body
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import TypeAdapter
 
 from ihala_referral.domain.errors import NoCoordinationCell
 from ihala_referral.domain.routing import World
@@ -24,7 +25,7 @@ _INTAKE = TypeAdapter(IntakeRequest)
 async def explain(
     request: Request,
     _principal: Annotated[Principal, allow("desk", "integrator")],
-    at: Annotated[AwareDatetime | None, Query()] = None,
+    at: Annotated[Instant | None, Query()] = None,
 ) -> dict[str, Any]:
     """Where this intake would go, and why.  Nothing is stored.  at: the instant of routing, else of receipt."""
     intake = parse_body(_INTAKE, await request.body())
