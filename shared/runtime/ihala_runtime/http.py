@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ihala_runtime import failpoints, telemetry
@@ -189,6 +189,7 @@ def add_common_routes(app: FastAPI, health: Health, asyncapi: Callable[[], dict[
         app.add_exception_handler(kind, problem_response)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's documented way
     app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(RequestValidationError, _validation_problem)
 
     @app.get("/live", include_in_schema=False)
@@ -226,6 +227,11 @@ async def _http_problem(_request: Request, error: Exception) -> JSONResponse:
         return Problem.not_found().response()
     slug = "method-not-allowed" if status == 405 else f"http-{status}"
     return Problem(status, slug, "The request cannot be served", headers=getattr(error, "headers", None)).response()
+
+
+async def _gone(_request: Request, _error: Exception) -> JSONResponse:
+    """Who called left in the middle of the body: nobody reads this, and nothing went wrong here."""
+    return Problem(400, "incomplete-body", "The body did not arrive").response()
 
 
 async def _validation_problem(_request: Request, error: Exception) -> JSONResponse:

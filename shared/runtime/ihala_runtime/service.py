@@ -27,6 +27,7 @@ from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.health import Health
 from ihala_runtime.http import Limits, Observed, add_common_routes
+from ihala_runtime.http_connections import SWEEP_EVERY_SECONDS, PatientProtocol
 from ihala_runtime.http_parked import SetAside
 from ihala_runtime.http_parked import router as parked_router
 from ihala_runtime.http_reconciliation import Accounts, Books, no_accounts
@@ -148,15 +149,25 @@ def run(parts: Parts) -> None:
         loop="uvloop",
         access_log=False,
         log_config=None,
-        http="httptools",
+        http=PatientProtocol,
+        ws="none",
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=5,
     )
+    server = uvicorn.Server(config)
+    config.callback_notify, config.timeout_notify = _sweep(server), SWEEP_EVERY_SECONDS
     try:
-        uvicorn.Server(config).run()
+        server.run()
     finally:
         provider.shutdown()
+
+
+def _sweep(server: uvicorn.Server) -> Task:
+    async def sweep() -> None:
+        PatientProtocol.sweep(server.server_state.connections, asyncio.get_running_loop().time())
+
+    return sweep
 
 
 async def until_reachable(database: Database, migrations: Sequence[Path]) -> None:
