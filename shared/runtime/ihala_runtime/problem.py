@@ -1,6 +1,7 @@
 """Refusals over HTTP: RFC 9457 ``application/problem+json`` with a stable ``type``, and never a received value."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -121,10 +122,38 @@ def parse_body(adapter: TypeAdapter[T], raw: bytes) -> T:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         if any(each["type"] == "json_invalid" for each in details):
+            if halves := _half_characters(raw):
+                raise Problem.invalid(halves) from None
             raise Problem(400, "malformed-json", "The body is not valid JSON") from None
         raise Problem.invalid(field_errors(details)) from None
     except RecursionError:
         raise Problem(400, "malformed-json", "The body is nested too deeply") from None
+
+
+def _half_characters(raw: bytes) -> list[FieldError]:
+    """Where JSON holds a lone surrogate, which JSON allows and no text does; nothing where it is not even JSON."""
+    try:
+        return [FieldError(_pointer(at), *_CODES["string_unicode"]) for at in _unwritable(json.loads(raw))]
+    except (ValueError, RecursionError):
+        return []
+
+
+def _unwritable(value: Any, at: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    """The places of texts that no encoding can write; of an object whose name is one, the object's own."""
+    if len(at) > MAX_DEPTH:
+        return
+    if isinstance(value, str) and not _is_writable(value):
+        yield at
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _unwritable(each, (*at, index))
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _unwritable(each, (*at, name)) if _is_writable(name) else (at,)
+
+
+def _is_writable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def field_errors(details: Iterable[ErrorDetails]) -> list[FieldError]:
