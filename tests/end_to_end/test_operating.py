@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -42,11 +43,17 @@ async def people(system: System) -> AsyncIterator[People]:
         yield found
 
 
-async def a_told_referral(people: People) -> dict[str, Any]:
-    """A referral whose agency received its webhook and took the case."""
+async def an_open_referral(people: People) -> dict[str, Any]:
+    """A referral whose agency received its webhook and did not answer yet."""
     case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
     (referral,) = await people.routed(case["case_ref"], within_seconds=60)
     await people.told(referral["referral_id"], within_seconds=60)
+    return referral
+
+
+async def a_told_referral(people: People) -> dict[str, Any]:
+    """A referral whose agency received its webhook and took the case."""
+    referral = await an_open_referral(people)
     status, _ = await people.move(referral["partner_id"], referral["referral_id"], "accept")
     assert status == 200
     return referral
@@ -90,6 +97,22 @@ async def test_one_referral_one_agency_or_one_consumer_is_replayed(system: Syste
 
     assert replayed["referral"] >= 4
     assert (replayed["intake"] > 0) == (choice != "consumer")  # the dispatch reads no event of intake
+    assert await effects(system) == before
+
+
+async def test_what_an_agency_was_asked_for_before_is_replayed_too(system: System, people: People) -> None:
+    case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", "PT-NGO-HEA", commune="INE-LQLIAA", **a_person()))
+    (referral,) = await people.routed(case["case_ref"], within_seconds=60)
+    await people.move(referral["partner_id"], referral["referral_id"], "decline", {"reason_code": "CAPACITY"})
+    await settled(system)
+    before = await effects(system)
+
+    replayed = json.loads(system.ihala("replay", "--partner", referral["partner_id"], "--json"))
+    await settled(system)
+
+    assert (await people.referral(referral["referral_id"]))["partner_id"] != referral["partner_id"]
+    assert replayed["referral"] >= 4  # proposed, sent, declined, sent to the next
+    assert replayed["intake"] == 1
     assert await effects(system) == before
 
 
@@ -182,72 +205,89 @@ async def reconciled(system: System, service: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("ihala_reconciled_total{"))
 
 
-async def test_a_case_lost_on_its_way_is_found_within_a_minute_and_routed_once(system: System, people: People) -> None:
+@dataclass(frozen=True)
+class Lost:
+    """before: every referral there was.  reconciled: how many events intake had published again by then.
+
+    case: never reached Kafka.  answered: a referral whose answers to intake and whose receipt were lost.
+    delivered: one whose delivery was, after this webhook.
+    """
+
+    before: frozenset[str]
+    reconciled: float
+    case: dict[str, Any]
+    answered: str
+    delivered: str
+    webhook: dict[str, Any]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def lost(system: System) -> Lost:
+    """All at once: what is lost is missed after most of a minute, whatever it is."""
+    async with people_of(system) as people:
+        answered, delivered = [(await an_open_referral(people))["referral_id"] for _ in range(2)]
+        await settled(system)
+        (webhook,) = await people.webhooks(delivered)
+        before = frozenset((await effects(system))["referral.referral"])
+        so_far = await reconciled(system, "intake")
+        await lose_answers(system, UUID(answered))
+        await lose_delivery(system, UUID(delivered))
+        return Lost(before, so_far, await a_lost_case(system, people), answered, delivered, webhook)
+
+
+async def a_lost_case(system: System, people: People) -> dict[str, Any]:
     """The outbox row is taken away in the very transaction that writes it: the event never reaches Kafka."""
-    await asked(
-        system,
-        "intake",
-        "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
-    )
-    before = await reconciled(system, "intake")
-    await asked(
-        system,
-        "intake",
-        "CREATE TRIGGER lose BEFORE INSERT ON outbox FOR EACH ROW WHEN (NEW.again IS NULL) EXECUTE FUNCTION lose()",
-    )
+    lose = "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+    when = "BEFORE INSERT ON outbox FOR EACH ROW WHEN (NEW.again IS NULL)"
+    await asked(system, "intake", lose)
+    await asked(system, "intake", f"CREATE TRIGGER lose {when} EXECUTE FUNCTION lose()")
     case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
     await asked(system, "intake", "DROP TRIGGER lose ON outbox")
-
-    (referral,) = await people.routed(case["case_ref"], within_seconds=75)
-    await people.told(referral["referral_id"], within_seconds=30)
-
-    assert await reconciled(system, "intake") == before + 1
-    assert len(await people.webhooks(referral["referral_id"])) == 1
+    return case
 
 
-async def test_answers_that_were_lost_are_given_again(system: System, people: People) -> None:
-    """The case was routed and told; intake never heard of it, and a receipt was lost."""
-    referral = await a_told_referral(people)
-    await settled(system)
-    referral_id = UUID(referral["referral_id"])
-    before = await effects(system)
-    case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
-    (other,) = await people.routed(case["case_ref"], within_seconds=60)
-    await people.told(other["referral_id"], within_seconds=60)
-    await settled(system)
-    other_id = UUID(other["referral_id"])
-    forget = "UPDATE attempt SET receipt_at = NULL, tried = false WHERE referral_id = $1"
-    await asked(system, "intake", "DELETE FROM addressee WHERE referral_id = $1", other_id)
+async def lose_answers(system: System, referral_id: UUID) -> None:
+    """The case was routed and told; intake never heard of it, and the receipt did not come."""
+    await asked(system, "intake", "DELETE FROM addressee WHERE referral_id = $1", referral_id)
     await asked(system, "intake", "DELETE FROM inbox WHERE consumer = 'intake.addressees'")
-    await asked(system, "referral", forget, other_id)
+    await asked(
+        system, "referral", "UPDATE attempt SET receipt_at = NULL, tried = false WHERE referral_id = $1", referral_id
+    )
     await asked(system, "referral", "DELETE FROM inbox WHERE consumer = 'referral.receipts'")
 
-    async def known_again() -> bool:
-        rows = await asked(system, "intake", "SELECT FROM addressee WHERE referral_id = $1", other_id)
-        told = await asked(
-            system, "referral", "SELECT FROM attempt WHERE receipt_at IS NOT NULL AND referral_id = $1", other_id
-        )
-        return bool(rows and told)
 
-    await wait_until(known_again, 100)
-    assert len(await people.webhooks(other["referral_id"])) == 1
-    assert len(await people.webhooks(referral["referral_id"])) == 1
-    assert set(before["referral.referral"]) | {str(other_id)} == set((await effects(system))["referral.referral"])
-    assert referral_id != other_id
-
-
-async def test_a_delivery_that_was_lost_is_made_anew(system: System, people: People) -> None:
-    case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
-    (referral,) = await people.routed(case["case_ref"], within_seconds=60)
-    (first,) = await people.told(referral["referral_id"], within_seconds=60)
-    await settled(system)
-    referral_id = UUID(referral["referral_id"])
+async def lose_delivery(system: System, referral_id: UUID) -> None:
     await asked(system, "notification", "DELETE FROM delivery WHERE referral_id = $1", referral_id)
     await asked(system, "notification", "DELETE FROM event WHERE key = $1", str(referral_id))
     await asked(system, "referral", "UPDATE attempt SET receipt_at = NULL WHERE referral_id = $1", referral_id)
 
+
+async def test_a_case_lost_on_its_way_is_found_within_a_minute_and_routed_once(people: People, lost: Lost) -> None:
+    (referral,) = await people.routed(lost.case["case_ref"], within_seconds=75)
+    await people.told(referral["referral_id"], within_seconds=30)
+
+    assert len(await people.webhooks(referral["referral_id"])) == 1
+
+
+async def test_answers_that_were_lost_are_given_again(system: System, people: People, lost: Lost) -> None:
+    receipt = "SELECT FROM attempt WHERE receipt_at IS NOT NULL AND referral_id = $1"
+
+    async def known_again() -> bool:
+        rows = await asked(system, "intake", "SELECT FROM addressee WHERE referral_id = $1", UUID(lost.answered))
+        told = await asked(system, "referral", receipt, UUID(lost.answered))
+        return bool(rows and told)
+
+    await wait_until(known_again, 100)
+    (routed,) = await people.routed(lost.case["case_ref"], within_seconds=75)
+    assert len(await people.webhooks(lost.answered)) == 1
+    assert await reconciled(system, "intake") == lost.reconciled + 2  # that case, and the one whose answers were lost
+    assert {*(await effects(system))["referral.referral"]} == lost.before | {routed["referral_id"]}
+
+
+async def test_a_delivery_that_was_lost_is_made_anew(people: People, lost: Lost) -> None:
     async def told_again() -> bool:
-        return len(await people.webhooks(referral["referral_id"])) == 2
+        return len(await people.webhooks(lost.delivered)) == 2
 
     await wait_until(told_again, 100)
-    assert {each["webhook_id"] for each in await people.webhooks(referral["referral_id"])} == {first["webhook_id"]}
+    webhooks = await people.webhooks(lost.delivered)
+    assert {each["webhook_id"] for each in webhooks} == {lost.webhook["webhook_id"]}

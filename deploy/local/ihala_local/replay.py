@@ -60,12 +60,14 @@ async def replay(endpoints: Mapping[str, Any], wanted: Wanted) -> dict[str, int]
 
 async def referrals_of(endpoints: Mapping[str, Any], wanted: Wanted) -> list[dict[str, Any]] | None:
     """The referrals that are meant; None where they are not chosen one by one."""
-    if wanted.referral_id is None and wanted.partner_id is None:
-        return None
-    async with calling(endpoints, "referral", endpoints["credentials"]["operator"]) as operator:
-        if wanted.referral_id is not None:
+    credentials = endpoints["credentials"]
+    if wanted.referral_id is not None:
+        async with calling(endpoints, "referral", credentials["operator"]) as operator:
             return [await operator.get(f"/v1/referrals/{wanted.referral_id}")]
-        return await operator.every("/v1/referrals", partner_id=str(wanted.partner_id))
+    if wanted.partner_id is not None:
+        async with calling(endpoints, "referral", credentials["protection"]) as protection:
+            return await protection.every(f"/v1/partners/{wanted.partner_id}/affected-referrals")
+    return None
 
 
 def keys_of(referrals: Sequence[Mapping[str, Any]], wanted: Wanted) -> list[str]:

@@ -12,7 +12,7 @@ TAKEN_AT_ONCE = 100
 
 # Of an agency that was asked twice for one referral, the later time.
 _AFFECTED = """
-SELECT DISTINCT ON (r.referral_id) r.referral_id, r.case_ref, r.desk_id, r.state,
+SELECT DISTINCT ON (r.referral_id) r.referral_id, r.case_id::text, r.case_ref, r.desk_id, r.state,
     r.state NOT IN ('closed', 'withdrawn') AS open, a.attempt_no, a.state AS attempt_state, a.reason_code, a.sent_at,
     a.deletion
 FROM attempt a JOIN referral r USING (referral_id)
