@@ -1,12 +1,13 @@
 """Fixtures every test may ask for. A session starts a server only when a test needs it, and once."""
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from support.servers import database_dsn, kafka_for_tests, postgres_for_tests
+from support.servers import POSTGRES_VARIABLE, database_dsn, kafka_for_tests, postgres_for_tests
 
 NewDatabase = Callable[[], Awaitable[str]]
 
@@ -44,7 +45,7 @@ async def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def new_database(postgres_dsn: str) -> AsyncIterator[NewDatabase]:
-    """Makes a fresh, empty database with each call and answers its DSN; dropped at the end of the session."""
+    """Makes a fresh, empty database with each call and answers its DSN; a server that stays is left without them."""
     made: list[str] = []
 
     async def make() -> str:
@@ -54,7 +55,7 @@ async def new_database(postgres_dsn: str) -> AsyncIterator[NewDatabase]:
         return database_dsn(postgres_dsn, name)
 
     yield make
-    for name in made:
+    for name in made if POSTGRES_VARIABLE in os.environ else ():
         await run_statement(postgres_dsn, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 

@@ -96,7 +96,7 @@ async def test_nothing_is_left_of_an_ephemeral_system_whose_up_was_killed(start_
 
 
 @pytest.mark.timeout(300)
-def test_a_system_comes_back_as_it_was(start_system: StartSystem) -> None:
+def test_a_system_comes_back_as_it_was_and_its_clock_when_set_goes_forward_only(start_system: StartSystem) -> None:
     system = start_system()
     before = system.endpoints
     system.down()
@@ -105,12 +105,6 @@ def test_a_system_comes_back_as_it_was(start_system: StartSystem) -> None:
     system.up()
 
     assert system.endpoints == before
-
-
-@pytest.mark.timeout(300)
-def test_a_clock_set_on_a_running_system_goes_forward_only(start_system: StartSystem) -> None:
-    system = start_system()
-
     system.ihala("clock", "set", "2027-01-04T09:00:00Z")
 
     assert set(states_of(system).values()) == {"running"}

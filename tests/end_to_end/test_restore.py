@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
 from ihala_events.topics import INTAKE_ERASURE
 from ihala_local import postgres
@@ -35,6 +36,7 @@ async def is_erased(system: System, case_id: str) -> bool:
     return file["erased_at"] is not None and file["sealed"] == b"" and not keys
 
 
+@pytest.mark.timeout(300)
 async def test_after_a_restore_work_goes_on_and_what_was_erased_since_is_erased_again(
     start_system: StartSystem, tmp_path: Path
 ) -> None:

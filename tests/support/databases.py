@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 import asyncpg
+from ihala_local.state import State
+from ihala_local.status import status_of
 from support.system import System
 
 # What an effect is, in each database: where a second one would show.
@@ -59,4 +61,5 @@ async def all_handled(system: System) -> bool:
             (row,) = await asked(system, database, "SELECT count(*) AS waiting FROM outbox")
             if row["waiting"]:
                 return False
-    return not any(system.status()["lag"].values())
+    status = await status_of(State(system.folder))
+    return not any(status["lag"].values())

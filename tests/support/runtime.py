@@ -78,6 +78,12 @@ async def relaying(database: Database, bootstrap: str) -> AsyncIterator[OutboxRe
         await asyncio.wait_for(task, 15)
 
 
+async def refused_are_due(database: Database) -> None:
+    """As if the time until the next try of what Kafka refused had passed."""
+    async with database.connection() as connection:
+        await connection.execute("UPDATE outbox_refused SET retry_at = now()")
+
+
 @asynccontextmanager
 async def consuming(database: Database, bootstrap: str, consumer: Consumer[Work]) -> AsyncIterator[ConsumerRunner]:
     runner = ConsumerRunner(consumer, database)

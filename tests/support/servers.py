@@ -18,6 +18,7 @@ from support.containers import KAFKA_IMAGE, POSTGRES_IMAGE, can_run, kafka_conta
 
 KAFKA_VARIABLE = "IHALA_TEST_KAFKA_BOOTSTRAP"
 POSTGRES_VARIABLE = "IHALA_TEST_POSTGRES_DSN"
+POSTGRES_SETTINGS = {"fsync": "off"}  # hundreds of databases are made, and none outlives the machine
 
 
 @asynccontextmanager
@@ -42,7 +43,7 @@ async def postgres_for_tests(folders: pytest.TempPathFactory) -> AsyncIterator[s
         with postgres_container() as dsn:
             yield dsn
     else:
-        async with embedded_postgres(folders.mktemp("postgres")) as dsn:
+        async with embedded_postgres(folders.mktemp("postgres"), POSTGRES_SETTINGS) as dsn:
             yield dsn
 
 

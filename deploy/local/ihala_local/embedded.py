@@ -6,9 +6,10 @@ under its own.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from ihala_local import jars, kafka, postgres
 from ihala_local.failures import LocalFailure
@@ -39,12 +40,13 @@ async def embedded_kafka(
 
 
 @asynccontextmanager
-async def embedded_postgres(folder: Path) -> AsyncIterator[str]:
-    """The superuser's DSN of a server of our own; its data are removed at the end."""
+async def embedded_postgres(folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[str]:
+    """The superuser's DSN of a server of our own; its data are removed at the end.  settings: beside the usual."""
     server = postgres.PostgresServer(folder, new_port(set()), secrets.token_urlsafe(24))
     placement = await asyncio.to_thread(postgres.prepare, server)
     try:
-        async with running(postgres.program(server, placement), folder, lambda: postgres.answers(server.dsn())):
+        program = postgres.program(server, placement, settings)
+        async with running(program, folder, lambda: postgres.answers(server.dsn())):
             yield server.dsn()
     finally:
         await asyncio.to_thread(postgres.forget_data, folder)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -168,8 +169,11 @@ def plain_environment() -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
-def program(server: PostgresServer, placement: Placement) -> Program:
-    options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+def program(
+    server: PostgresServer, placement: Placement, settings: Mapping[str, str] = MappingProxyType({})
+) -> Program:
+    """settings: beside the usual ones, or instead of them."""
+    options = [word for name, value in {**SETTINGS, **settings}.items() for word in ("-c", f"{name}={value}")]
     return Program(
         name="postgres",
         command=(

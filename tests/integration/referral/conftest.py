@@ -1,5 +1,6 @@
 """The referral service on real Kafka and PostgreSQL, with the sample directory and a clock that stands still."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,6 +10,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from ihala_events.access import Role
+from ihala_events.directory import PartnerRecord
 from ihala_events.topics import FIXED_TOPICS
 from ihala_referral.adapters.shipped_data import load_sample_directory
 from ihala_referral.bootstrap import bootstrap
@@ -85,8 +87,13 @@ async def some_keys(database: Database) -> list[str]:
 
 
 async def enter_sample(running: Running) -> None:
-    for record in load_sample_directory():
-        status, _, _ = await running.operator.call(
-            "PUT", f"/v1/partners/{record.partner_id}", record.model_dump(mode="json")
-        )
-        assert status == 200
+    """Some at a time: the service has eight connections."""
+    free = asyncio.Semaphore(4)
+
+    async def enter(record: PartnerRecord) -> int:
+        async with free:
+            path = f"/v1/partners/{record.partner_id}"
+            status, _, _ = await running.operator.call("PUT", path, record.model_dump(mode="json"))
+            return status
+
+    assert set(await asyncio.gather(*(enter(record) for record in load_sample_directory()))) == {200}

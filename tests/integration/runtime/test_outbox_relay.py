@@ -8,7 +8,16 @@ from ihala_runtime.identifiers import uuid7
 from ihala_runtime.outbox import NewEvent
 from ihala_runtime.outbox_relay import LOCK
 from ihala_runtime.postgres import Database
-from support.runtime import NewDatabase, a_topic, an_event, made, migrated_database, read_all, relaying
+from support.runtime import (
+    NewDatabase,
+    a_topic,
+    an_event,
+    made,
+    migrated_database,
+    read_all,
+    refused_are_due,
+    relaying,
+)
 from support.waiting import wait_until
 
 
@@ -58,6 +67,7 @@ async def test_an_event_for_a_missing_topic_is_set_aside_and_sent_once_the_topic
         await read_all(kafka_bootstrap, there.name, 1)
         await wait_until(lambda: _refused(database, 2), within_seconds=10)
         await made(kafka_bootstrap, missing)
+        await refused_are_due(database)
 
         records = await read_all(kafka_bootstrap, missing.name, 2, within_seconds=30)
 

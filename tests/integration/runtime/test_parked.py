@@ -18,7 +18,17 @@ from ihala_runtime.failures import TemporaryFailure
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Work
 from ihala_runtime.received import Received
-from support.runtime import NewDatabase, a_topic, an_event, made, note_effect, plain_scope, raw_producer, read_all
+from support.runtime import (
+    NewDatabase,
+    a_topic,
+    an_event,
+    made,
+    note_effect,
+    plain_scope,
+    raw_producer,
+    read_all,
+    refused_are_due,
+)
 from support.serving import Client
 from support.tiny_service import Tiny, tiny_service
 from support.waiting import wait_until
@@ -309,6 +319,7 @@ async def test_events_that_kafka_refuses_are_shown_tried_and_given_up_the_same_w
         status, _ = await post(scene.tiny.operator, f"/v1/parked/{first['record_id']}/discard", {"reason": "obsolete"})
     await made(kafka_bootstrap, missing)
     assert status == 200
+    await refused_are_due(scene.tiny.database)
 
     records = await read_all(kafka_bootstrap, missing.name, 2, within_seconds=40)
     assert [int(dict(record.headers)["ce_sequence"]) for record in records] == [2, 3]
