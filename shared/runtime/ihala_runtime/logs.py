@@ -4,48 +4,55 @@ An exception is written as its type and the places it passed: its text may hold 
 What a library repeats with each of its tries is written once in a while: a server's long absence must not fill a disk.
 """
 
+import json
 import logging
 import math
 import sys
 import time
 import traceback
-from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
-
-import structlog
-from structlog.typing import EventDict, WrappedLogger
 
 from ihala_runtime import telemetry
 
 AGAIN_AFTER_SECONDS = 10.0
+NOISY = ("aiokafka", "faststream", "uvicorn.access", "opentelemetry", "urllib3")
+
+
+class Logger:
+    """The message is a short fixed text, the ids are keyword arguments."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, message: str, **ids: Any) -> None:
+        self._write(logging.INFO, message, ids)
+
+    def warning(self, message: str, **ids: Any) -> None:
+        self._write(logging.WARNING, message, ids)
+
+    def error(self, message: str, **ids: Any) -> None:
+        self._write(logging.ERROR, message, ids)
+
+    def exception(self, message: str, **ids: Any) -> None:
+        """An error, with the exception that is being handled."""
+        self._write(logging.ERROR, message, {"exc_info": True, **ids})
+
+    def _write(self, level: int, message: str, ids: dict[str, Any]) -> None:
+        self._logger.log(level, message, exc_info=ids.pop("exc_info", None), extra={"ids": ids})
+
+
+def logger(name: str) -> Logger:
+    return Logger(name)
 
 
 def set_up(service: str, level: str = "INFO") -> None:
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _where(service),
-        _exception_without_text,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
+    """For the whole process, what libraries log included."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
-            ],
-        )
-    )
+    handler.setFormatter(OneLine(service))
     handler.addFilter(OnceInAWhile("aiokafka"))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("aiokafka", "faststream", "uvicorn.access", "opentelemetry", "urllib3"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
@@ -66,30 +73,35 @@ class OnceInAWhile(logging.Filter):
         return True
 
 
-def _where(service: str) -> structlog.typing.Processor:
-    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        event["service"] = service
-        trace_id = telemetry.trace_id_of(telemetry.current_traceparent())
-        if trace_id:
-            event["trace_id"] = trace_id
-        return event
+class OneLine(logging.Formatter):
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
 
-    return add
-
-
-def _exception_without_text(_logger: WrappedLogger, _method: str, event: EventDict) -> MutableMapping[str, Any]:
-    given = event.pop("exc_info", None)
-    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
-    if isinstance(error, BaseException):
-        event["error_class"] = type(error).__name__
-        event["error_at"] = [
-            f"{frame.filename.rsplit('site-packages/', 1)[-1]}:{frame.lineno} {frame.name}"
-            for frame in traceback.extract_tb(error.__traceback__)[-8:]
-        ]
-    return event
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            **getattr(record, "ids", {}),
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+            "service": self._service,
+            **_trace(),
+            **_exception_without_text(record),
+        }
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger; the message is a short fixed text, the ids are keyword arguments."""
-    bound: structlog.stdlib.BoundLogger = structlog.get_logger(name)
-    return bound
+def _trace() -> dict[str, str]:
+    trace_id = telemetry.trace_id_of(telemetry.current_traceparent())
+    return {"trace_id": trace_id} if trace_id else {}
+
+
+def _exception_without_text(record: logging.LogRecord) -> dict[str, Any]:
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return {}
+    places = [
+        f"{frame.filename.rsplit('site-packages/', 1)[-1]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-8:]
+    ]
+    return {"error_class": type(error).__name__, "error_at": places}

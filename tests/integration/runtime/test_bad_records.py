@@ -7,7 +7,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from ihala_events.partner import CapacityChanged
 from ihala_events.topics import Topic
-from ihala_runtime import logs
 from ihala_runtime.consumer import Consumer
 from ihala_runtime.failures import InvalidMessage
 from ihala_runtime.identifiers import uuid7
@@ -31,11 +30,6 @@ from support.waiting import wait_until
 KIND = "ihala.ops.record-parked.v1"
 EVENT = {"ce_id": b"1", "ce_source": b"/party/x", "ce_type": KIND.encode(), "ce_time": b"2026-11-16T10:15:00Z"}
 A_NAME = "Fatou Example"
-
-
-@pytest.fixture(autouse=True)
-def logs_as_in_a_service() -> None:
-    logs.set_up("test")
 
 
 def with_headers(**changes: bytes | None) -> bytes:

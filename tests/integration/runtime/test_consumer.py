@@ -9,7 +9,6 @@ from aiokafka import AIOKafkaProducer
 from ihala_events.ops import RecordParked
 from ihala_events.topics import Topic
 from ihala_runtime import consumer as consumer_module
-from ihala_runtime import logs
 from ihala_runtime.consumer import FLOOD_RECORDS, Consumer, ConsumerRunner
 from ihala_runtime.failures import DependencyDown, TemporaryFailure
 from ihala_runtime.identifiers import uuid7
@@ -29,12 +28,6 @@ from support.runtime import (
 from support.waiting import wait_until
 
 KIND = "ihala.ops.record-parked.v1"
-
-
-@pytest.fixture(autouse=True)
-def logs_as_in_a_service() -> None:
-    """A development logger takes a second to draw one traceback."""
-    logs.set_up("test")
 
 
 def a_consumer(topic: Topic, handler: object = note_effect) -> Consumer[Work]:
