@@ -208,7 +208,7 @@ def run_faults(
 
     repeated = [] if seed is None else ["--seed", str(seed)]
     with told_failures():
-        code = run_checks(["faults", "--long", "-s", "--kills", str(kills), *repeated, *(words or [])])
+        code = run_checks(["faults", "--long", "-v", "-s", "--kills", str(kills), *repeated, *(words or [])])
     raise typer.Exit(code)
 
 

@@ -73,10 +73,11 @@ def test_a_members_changed_dependencies_make_it_anew(checkout: Path) -> None:
     assert ihala(checkout, "up") == "made for run\nran: up\n"
 
 
-def test_the_tests_need_more_than_the_system_and_the_system_no_more_than_the_tests(checkout: Path) -> None:
+@pytest.mark.parametrize("tests", ["test", "faults"])
+def test_the_tests_need_more_than_the_system_and_the_system_no_more_than_the_tests(checkout: Path, tests: str) -> None:
     ihala(checkout, "up")
 
-    assert ihala(checkout, "test") == "made for dev\nran: test\n"
+    assert ihala(checkout, tests) == f"made for dev\nran: {tests}\n"
     (checkout / ".venv" / ".made-for-run").unlink()
     assert ihala(checkout, "up") == "ran: up\n"
 
