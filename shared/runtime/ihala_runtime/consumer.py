@@ -136,18 +136,23 @@ class ConsumerRunner:
             try:
                 await self._batch_or_one_by_one(records)
             except Exception as error:
-                if not is_infrastructure(error):
-                    raise
-                _log.warning(
-                    "waiting for a dependency",
-                    action="consume.wait",
-                    group=self.consumer.name,
-                    error_class=failure_class(error),
-                )
+                self._log_unfinished(error)
                 await self._pause()
             else:
                 self._back_off.reset()
                 return
+
+    def _log_unfinished(self, error: Exception) -> None:
+        """What is no record's fault is waited out, even where nobody knows what it is: a stuck batch is not ready."""
+        if is_infrastructure(error):
+            _log.warning(
+                "waiting for a dependency",
+                action="consume.wait",
+                group=self.consumer.name,
+                error_class=failure_class(error),
+            )
+        else:
+            _log.error("batch not finished", action="consume.wait", group=self.consumer.name, exc_info=error)
 
     async def _pause(self) -> None:
         try:

@@ -37,6 +37,7 @@ INFRASTRUCTURE = (
     TimeoutError,
     KafkaError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server ended the connection while something was being sent
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # admin shutdown, cannot connect now
     asyncpg.InsufficientResourcesError,  # disk full, too many connections

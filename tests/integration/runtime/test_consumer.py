@@ -134,6 +134,30 @@ async def test_a_dependency_that_is_down_parks_nothing_and_is_waited_out(
         assert await parked(database) == []
 
 
+async def test_a_batch_that_cannot_be_committed_is_tried_until_it_can_and_nothing_passes_it(
+    kafka_bootstrap: str, new_database: NewDatabase
+) -> None:
+    topic, aggregate = await made(kafka_bootstrap, a_topic(1)), uuid7()
+    twice = [True]
+
+    async def publishes_a_sequence_twice(work: Work, received: Received) -> None:
+        await note_effect(work, received)
+        for _ in range(2 if twice else 1):
+            work.record(an_event(topic, aggregate, 1))
+
+    async with migrated_database(new_database) as database, raw_producer(kafka_bootstrap) as producer:
+        only = await send(producer, topic, "a", 1)
+
+        async with consuming(database, kafka_bootstrap, a_consumer(topic, publishes_a_sequence_twice)) as runner:
+            await wait_until(lambda: runner._in_hand_since is not None)
+            await asyncio.sleep(1)
+            assert await effects(database) == []
+            twice.clear()
+            await wait_until(lambda: _ends_with(database, only), within_seconds=20)
+
+        assert await parked(database) == []
+
+
 async def test_a_consumer_that_starts_again_goes_on_where_it_ended(
     kafka_bootstrap: str, new_database: NewDatabase
 ) -> None:
