@@ -48,7 +48,10 @@ _tracer = trace.get_tracer("ihala")
 
 
 def set_up(service_name: str) -> TracerProvider:
-    """Trace this process; export by OTLP/HTTP where OTEL_EXPORTER_OTLP_ENDPOINT names a collector."""
+    """Trace this process; export by OTLP/HTTP where OTEL_EXPORTER_OTLP_ENDPOINT names a collector.
+
+    OTEL_TRACES_SAMPLER and its _ARG say which journeys are recorded; by default all.
+    """
     provider = TracerProvider(resource=Resource.create({"service.name": service_name}))
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
@@ -69,8 +72,14 @@ def span(
 
     parent: a ``traceparent`` from a message or a request, instead of the span at hand.  links: the same, linked.
     An exception marks the span with its type; its text is not recorded.
+    A journey that is not sampled costs next to nothing here: its ``traceparent`` goes on as it came.
     """
-    context = None if parent is None else trace.set_span_in_context(NonRecordingSpan(_context_of(parent)))
+    above = trace.get_current_span() if parent is None else NonRecordingSpan(_context_of(parent))
+    if _is_left_out(above.get_span_context()):
+        with trace.use_span(above, record_exception=False, set_status_on_exception=False):
+            yield above
+            return
+    context = None if parent is None else trace.set_span_in_context(above)
     with _tracer.start_as_current_span(
         name,
         context,
@@ -85,6 +94,11 @@ def span(
         except Exception as error:
             mark_failed(opened, type(error).__name__)
             raise
+
+
+def _is_left_out(above: SpanContext) -> bool:
+    """Decided where the journey began, and for all of it."""
+    return above.is_valid and not above.trace_flags.sampled
 
 
 def mark_failed(opened: Span, error_type: str) -> None:

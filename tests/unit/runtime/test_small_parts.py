@@ -109,3 +109,15 @@ def test_what_a_library_says_with_each_of_its_tries_is_written_once_and_other_me
         "Unable to connect to node %s",
         "something else",
     ]
+
+
+def test_a_journey_that_is_not_sampled_goes_on_under_the_same_traceparent_and_records_no_span() -> None:
+    left_out = f"00-{'1' * 32}-{'2' * 16}-00"
+
+    with telemetry.span("above", parent=left_out) as above, telemetry.span("below") as below:
+        here = telemetry.current_traceparent()
+
+    assert here == left_out
+    assert not above.is_recording()
+    assert not below.is_recording()
+    assert telemetry.current_traceparent() is None
