@@ -16,11 +16,14 @@ from typing import Any, Protocol
 import aiohttp
 import psutil
 from ihala_local.checkout import CHECKOUT
+from ihala_local.directory import import_directory
 from ihala_local.postgres import PostgresServer
 from ihala_local.processes import process_of
+from ihala_local.provision import sample_partners
 from ihala_local.state import State
 
 UP_SECONDS = 240
+A_TENTH_TRACED = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
 
 
 class System(Protocol):
@@ -80,12 +83,20 @@ class Ihala:
 async def ihala(folder: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Ihala]:
     """A system of its own, gone afterwards.  environment: further variables for all of its programs."""
     state = State(folder)
+    told = {**A_TENTH_TRACED, **(environment or {})}
     try:
-        await ihala_command("up", "--detach", "--ephemeral", "--state", str(folder), environment=environment)
-        yield Ihala(state, json.loads(state.endpoints_file.read_text()))
+        await ihala_command("up", "--detach", "--ephemeral", "--state", str(folder), environment=told)
+        system = Ihala(state, json.loads(state.endpoints_file.read_text()))
+        await import_directory(system.endpoints, told_once(), [])
+        yield system
     finally:
         if state.is_held():
             await ihala_command("down", "--state", str(folder))
+
+
+def told_once() -> list[dict[str, Any]]:
+    """The sample agencies, told by webhook alone as in the systems that ours is compared with, not on a topic too."""
+    return [partner | {"channels": ["webhook"]} for partner in sample_partners()]
 
 
 async def ihala_command(*words: str, environment: Mapping[str, str] | None = None) -> None:
