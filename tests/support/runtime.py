@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
@@ -85,7 +86,7 @@ async def refused_are_due(database: Database) -> None:
 
 
 @asynccontextmanager
-async def consuming(database: Database, bootstrap: str, consumer: Consumer[Work]) -> AsyncIterator[ConsumerRunner]:
+async def consuming(database: Database, bootstrap: str, consumer: Consumer[Any]) -> AsyncIterator[ConsumerRunner]:
     runner = ConsumerRunner(consumer, database)
     consumers = Consumers(bootstrap, "test", [runner])
     tasks = [asyncio.create_task(consumers.run()), asyncio.create_task(runner.retry_parked())]

@@ -41,6 +41,10 @@ class Envelope:
     again: str | None = None
 
     def headers(self) -> Headers:
+        return [(name, text.encode()) for name, text in self.texts().items()]
+
+    def texts(self) -> dict[str, str]:
+        """The headers as text: what an event log keeps of them."""
         texts = [
             ("ce_specversion", "1.0"),
             ("ce_id", self.id),
@@ -57,7 +61,7 @@ class Envelope:
             ("traceparent", self.traceparent),
             ("content-type", "application/json"),
         ]
-        return [(name, text.encode()) for name, text in texts if text is not None]
+        return {name: text for name, text in texts if text is not None}
 
     @classmethod
     def of(cls, headers: Iterable[tuple[str, bytes | None]]) -> Self:

@@ -64,9 +64,10 @@ class Consumer(Generic[S]):
     closes, stores what the handlers changed.  handlers: by ``ce_type`` with version.  ignore: types that are
     another consumer's business ("" asks for records that are no event at all); any other unknown type is dead at
     once.  inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).  traced: False for
-    a read model, whose updates say nothing of the journey.  gather_seconds: wait so long for more, where nobody
-    waits for the result.  read_model: the table that holds nothing but what this topic told, if there is one.
-    answer_again: for records handled before whose sender asks what became of them.
+    a read model, whose updates say nothing of the journey.  unhurried: the broker gathers for half a second, where
+    nobody waits for the result.  read_model: the table that holds nothing but what this topic told, if there is one.
+    answer_again: for records handled before whose sender asks what became of them.  repeatable: handling a record
+    again, or late, changes nothing: one statement that needs no inbox rows and no transaction.
     """
 
     name: str
@@ -78,9 +79,10 @@ class Consumer(Generic[S]):
     inbox_id: Callable[[Received], inbox.RecordId] = _by_event_id
     max_records: int = 500
     traced: bool = True
-    gather_seconds: float = 0.0
+    unhurried: bool = False
     read_model: ReadModel | None = None
     answer_again: Callable[[S, Sequence[Received]], Awaitable[None]] | None = None
+    repeatable: bool = False
 
 
 class Stopping(Exception):
@@ -184,8 +186,9 @@ class ConsumerRunner:
 
     async def _batch(self, records: Sequence[RawRecord], *, read_payloads: bool = False) -> None:
         """All records in one transaction; the first failure undoes it."""
-        async with self._database.transaction() as work:
-            good, poison = self._decoded(records, read_payloads=read_payloads)
+        good, poison = self._decoded(records, read_payloads=read_payloads)
+        without = self.consumer.repeatable and not poison
+        async with self._database.repeatable() if without else self._database.transaction() as work:
             await parking.park_all(work, self.consumer.name, poison)
             fresh, asked, behind = await self._claimed(work, good)
             await self._handle_all(work, fresh, asked)
@@ -208,9 +211,8 @@ class ConsumerRunner:
         self._failed_in_a_row = in_a_row
 
     async def _alone(self, work: Work, record: RawRecord) -> Outcome:
-        events_before, acts_before = len(work.events), len(work.after_commit)
         try:
-            async with work.conn.transaction():
+            async with work.savepoint():
                 good, poison = self._decoded([record])
                 if poison:
                     raise poison[0][1]
@@ -219,8 +221,6 @@ class ConsumerRunner:
         except Exception as error:
             if is_infrastructure(error):
                 raise
-            del work.events[events_before:]
-            del work.after_commit[acts_before:]
             _log.warning(
                 "record parked",
                 action="consume.park",
@@ -260,13 +260,11 @@ class ConsumerRunner:
             if parked is None:
                 return False
             try:
-                async with work.conn.transaction():
+                async with work.savepoint():
                     await self._handle_again(work, parked)
             except Exception as error:
                 if is_infrastructure(error):
                     raise
-                work.events.clear()
-                work.after_commit.clear()
                 await parking.failed_again(work, self.consumer.name, parked, error)
                 return False
         self._failed_in_a_row = 0
@@ -332,6 +330,8 @@ class ConsumerRunner:
         if not received:
             return [], [], 0
         first = self._first_of_each(received)
+        if self.consumer.repeatable:
+            return list(first.values()), [], 0
         claimed = await inbox.claim(work.conn, self.consumer.name, {key: each.key for key, each in first.items()})
         behind = [each for each in received if each.key in claimed.blocked]
         for each in behind:
@@ -344,6 +344,8 @@ class ConsumerRunner:
     async def _claimed_again(self, work: Work, received: Sequence[Received]) -> list[Received]:
         """The same for a parked record's own retry, which is not blocked by itself."""
         first = self._first_of_each(received)
+        if self.consumer.repeatable:
+            return list(first.values())
         claimed = await inbox.claim(work.conn, self.consumer.name, dict.fromkeys(first))
         return [each for record_id, each in first.items() if record_id in claimed.fresh]
 

@@ -24,6 +24,7 @@ from ihala_runtime.retry_schedule import BackOff
 COMMIT_EVERY_SECONDS = 0.25
 LAG_EVERY_SECONDS = 2.0
 LOOK_AGAIN_MS = 500
+ENOUGH_BYTES = 262_144
 A_DAY_MS = 86_400_000  # nothing polls while a handler waits out a dependency
 IN_HAND_SECONDS = 8.0
 # A copy that is starved of CPU for some seconds is not gone. One that was killed and comes back under its name
@@ -59,6 +60,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             group_instance_id=instance and f"{consumer.name}-{instance}",
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
+            fetch_max_wait_ms=LOOK_AGAIN_MS,
+            fetch_min_bytes=ENOUGH_BYTES if consumer.unhurried else 1,
             listener=self,
             parser=_raw,
             decoder=_records,
@@ -68,14 +71,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     async def _next_batch(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
         """Records as soon as there are some. FastStream's own would sleep blindly after each empty look."""
-        wanted = self.runner.consumer
-        taken = await consumer.getmany(timeout_ms=LOOK_AGAIN_MS, max_records=wanted.max_records)
-        first = tuple(chain.from_iterable(taken.values()))
-        if not first or not wanted.gather_seconds:
-            return first
-        await asyncio.sleep(wanted.gather_seconds)
-        more = await consumer.getmany(timeout_ms=0, max_records=wanted.max_records)
-        return (*first, *chain.from_iterable(more.values()))
+        taken = await consumer.getmany(timeout_ms=LOOK_AGAIN_MS, max_records=self.runner.consumer.max_records)
+        return tuple(chain.from_iterable(taken.values()))
 
     async def _on_batch(self, records: Any) -> None:
         if self._stopping:

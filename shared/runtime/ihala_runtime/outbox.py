@@ -7,12 +7,13 @@ order of outbox ids is the order of commits, for each aggregate. An outbox row i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-import asyncpg
 from ihala_events.catalogue import EventType
 from ihala_events.envelope import Envelope
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from ihala_runtime import telemetry
 from ihala_runtime.identifiers import uuid7
@@ -74,30 +75,41 @@ def new_event(
         journey=journey or telemetry.current_journey() or here,
         traceparent=here,
     )
-    headers = {name: value.decode() for name, value in envelope.headers()}
     value = payload.model_dump_json().encode()
-    return NewEvent(event_id, aggregate_id, sequence, kind.type, topic or kind.topic.name, key, headers, value)
+    topic = topic or kind.topic.name
+    return NewEvent(event_id, aggregate_id, sequence, kind.type, topic, key, envelope.texts(), value)
 
 
-_WRITE = """
-WITH given AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
-        $8::bytea[]) WITH ORDINALITY
-        AS given (event_id, aggregate_id, sequence, type, topic, key, headers, payload, position)
-), logged AS (
-    INSERT INTO event (event_id, aggregate_id, sequence, type, topic, key, headers, payload)
-    SELECT event_id, aggregate_id, sequence, type, topic, key, headers, payload FROM given ORDER BY position
-)
-INSERT INTO outbox (event_id) SELECT event_id FROM given ORDER BY position
+_LOG = """
+INSERT INTO event (event_id, aggregate_id, sequence, type, topic, key, headers, payload)
+SELECT event_id, aggregate_id, sequence, type, topic, key, headers::jsonb, payload
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
+    WITH ORDINALITY AS given (event_id, aggregate_id, sequence, type, topic, key, headers, payload, position)
+ORDER BY position
+"""
+_QUEUE = """
+INSERT INTO outbox (event_id)
+SELECT event_id FROM unnest($1::uuid[]) WITH ORDINALITY AS given (event_id, position) ORDER BY position
 """
 
 
-async def write_events(connection: asyncpg.Connection, events: Sequence[NewEvent]) -> None:
-    """Store events and their outbox rows in one statement, in the given order."""
+def storing(events: Sequence[NewEvent]) -> list[tuple[str, list[list[Any]]]]:
+    """Statements, with their arguments, that store events and their outbox rows in the given order."""
     if not events:
-        return
-    columns = zip(
-        *((e.event_id, e.aggregate_id, e.sequence, e.type, e.topic, e.key, e.headers, e.payload) for e in events),
-        strict=True,
+        return []
+    columns = [list(column) for column in zip(*map(_row, events), strict=True)]
+    return [(_LOG, columns), (_QUEUE, columns[:1])]
+
+
+def _row(event: NewEvent) -> tuple[Any, ...]:
+    headers = to_json(event.headers).decode()  # as text: for an array of jsonb each new connection would ask its type
+    return (
+        event.event_id,
+        event.aggregate_id,
+        event.sequence,
+        event.type,
+        event.topic,
+        event.key,
+        headers,
+        event.payload,
     )
-    await connection.execute(_WRITE, *(list(column) for column in columns))

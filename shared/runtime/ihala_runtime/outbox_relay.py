@@ -138,7 +138,7 @@ class OutboxRelay:
                 if self._stopping.is_set():
                     return
             # a row whose deletion a crash undoes is published again, and dropped by the inboxes: no wait for the disk
-            await connection.execute("SET synchronous_commit = off")
+            await connection.execute("SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan")
             # a leader that is frozen loses the lock, and another copy publishes
             await connection.execute(f"SET idle_session_timeout = '{FROZEN_SECONDS}s'")
             metrics.OUTBOX_LEADER.set(1)
@@ -150,36 +150,36 @@ class OutboxRelay:
 
     async def _passes(self, connection: asyncpg.Connection, back_off: BackOff) -> None:
         next_look = 0.0
+        published: list[int] = []
         while True:
             self._database.committed.clear()
-            full = await self._pass(connection)
+            rows = await _next(connection, published)
+            published = await self._pass(connection, rows) if rows else []
             back_off.reset()
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + 1.0
                 await self._readmit_refused(connection)
                 await _measure(connection)
                 self._alone = await _is_alone(connection)
-            if not full:
+            if not rows:
                 if self._stopping.is_set():
                     return
                 await self._wait_for_rows()
 
-    async def _pass(self, connection: asyncpg.Connection) -> bool:
-        """Publish and delete the oldest rows. True when there may be more."""
-        rows = await _oldest(connection)
-        if not rows:
-            return False
+    async def _pass(self, connection: asyncpg.Connection, rows: Sequence[OutboxRow]) -> list[int]:
+        """Publish; the ids to delete, which goes with reading what follows them."""
         started = time.perf_counter()
         failpoints.reach("relay.read")
         published, refused, broken = await self._publish(rows)
         failpoints.reach("relay.produced")
-        await _delete(connection, [row.id for row in published])
         await self._set_aside(connection, refused)
         metrics.OUTBOX_PUBLISHED.inc(len(published))
         metrics.OUTBOX_PASS_SECONDS.observe(time.perf_counter() - started)
+        ids = [row.id for row in published]
         if broken is not None:
+            await connection.execute(_DELETE, ids)
             raise broken
-        return len(rows) == PASS_ROWS
+        return ids
 
     async def _publish(
         self, rows: Sequence[OutboxRow]
@@ -290,18 +290,21 @@ INSERT INTO outbox (id, event_id, again) OVERRIDING SYSTEM VALUE SELECT id, even
 """
 
 
-async def _oldest(connection: asyncpg.Connection) -> list[OutboxRow]:
-    rows = await connection.fetch(
-        "SELECT outbox.id, event_id, topic, key, headers, payload, created_at, again"
-        " FROM outbox JOIN event USING (event_id) ORDER BY outbox.id LIMIT $1",
-        PASS_ROWS,
-    )
-    return [OutboxRow(**row) for row in rows]
+_DELETE = "DELETE FROM outbox WHERE id = ANY($1)"
+# The event of each row by its key: OFFSET 0 keeps the planner from reading the whole log where it knows it badly.
+_NEXT = f"""
+WITH published AS ({_DELETE}),
+oldest AS (SELECT id, event_id, again FROM outbox WHERE id <> ALL($1) ORDER BY id LIMIT {PASS_ROWS})
+SELECT oldest.id, oldest.event_id, topic, key, headers, payload, created_at, again
+FROM oldest CROSS JOIN LATERAL (
+    SELECT topic, key, headers, payload, created_at FROM event WHERE event.event_id = oldest.event_id OFFSET 0
+) AS logged ORDER BY oldest.id
+"""
 
 
-async def _delete(connection: asyncpg.Connection, ids: list[int]) -> None:
-    if ids:
-        await connection.execute("DELETE FROM outbox WHERE id = ANY($1)", ids)
+async def _next(connection: asyncpg.Connection, published: Sequence[int]) -> list[OutboxRow]:
+    """Delete what was published, and the oldest rows of the others."""
+    return [OutboxRow(**row) for row in await connection.fetch(_NEXT, published)]
 
 
 async def _measure(connection: asyncpg.Connection) -> None:

@@ -5,7 +5,6 @@ with their outbox rows, so that an event is stored exactly when the change it te
 """
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,9 +12,10 @@ from functools import lru_cache
 from typing import Any, cast
 
 import asyncpg
+from pydantic_core import from_json, to_json
 
 from ihala_runtime import failpoints
-from ihala_runtime.outbox import NewEvent, write_events
+from ihala_runtime.outbox import NewEvent, storing
 
 ACQUIRE_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_MS = 30_000
@@ -31,16 +31,42 @@ MAX_BIGINT = 2**63 - 1
 class Work:
     """An open transaction. ``conn`` for plain SQL, ``record`` for events; the aggregate's row is locked before.
 
+    ``writes``: statements that go together with the events, at the end or at ``flush``; nothing may read them before.
     ``after_commit``: called, in order, once what was written is durable; never when it is undone.
     """
 
     def __init__(self, conn: asyncpg.Connection) -> None:
         self.conn = conn
+        self.writes = Writes()
         self.events: list[NewEvent] = []
         self.after_commit: list[Callable[[], None]] = []
+        self._stored = 0
 
     def record(self, event: NewEvent) -> None:
         self.events.append(event)
+
+    async def flush(self) -> None:
+        """Store what was gathered and recorded so far, in one round trip."""
+        events, self._stored = self.events[self._stored :], len(self.events)
+        for statement, arguments in storing(events):
+            self.writes.add(statement, *arguments)
+        writes, self.writes = self.writes, Writes()
+        await writes.send(self.conn)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """When its block fails, all that was done in it is undone, events and what was to follow included."""
+        await self.flush()
+        events, acts = len(self.events), len(self.after_commit)
+        try:
+            async with self.conn.transaction():
+                yield
+                await self.flush()
+        except BaseException:
+            self._stored = events
+            self.writes = Writes()
+            del self.events[events:], self.after_commit[acts:]
+            raise
 
 
 class Database:
@@ -93,13 +119,22 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             work = Work(connection)
             yield work
-            await write_events(connection, work.events)
+            await work.flush()
             failpoints.reach("commit.before")
         failpoints.reach("commit.after")
         if work.events:
             self.committed.set()
         for act in work.after_commit:
             act()
+
+    @asynccontextmanager
+    async def repeatable(self) -> AsyncIterator[Work]:
+        """No transaction: each statement stands by itself, and doing one again changes nothing. No events."""
+        async with self.connection() as connection:
+            work = Work(connection)
+            yield work
+        if work.events:
+            raise RuntimeError("events belong into the transaction of their change")
 
     async def dedicated(
         self, application_name: str | None = None, *, no_answer_seconds: float | None = None
@@ -132,6 +167,7 @@ class Writes:
         self._arguments += arguments
 
     async def send(self, connection: asyncpg.Connection) -> None:
+        """As one statement, or not at all where there is none."""
         if not self._statements:
             return
         *first, last = self._statements
@@ -148,5 +184,9 @@ async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
     """Nobody changes a session's settings or takes a session's lock on a pooled connection: a round trip saved."""
 
 
+def _as_json(value: Any) -> str:
+    return to_json(value).decode()
+
+
 async def _prepare(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_as_json, decoder=from_json)

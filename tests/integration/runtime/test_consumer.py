@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -270,3 +271,39 @@ async def test_a_flood_of_what_cannot_be_read_passes_and_does_not_stop_the_consu
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM parked WHERE state = 'dead'") == 10_000
     assert took < 30
+
+
+@asynccontextmanager
+async def one_upsert(work: Work, _received: Sequence[Received]) -> AsyncIterator[dict[str, int]]:
+    last: dict[str, int] = {}
+    yield last
+    await work.conn.executemany(
+        "INSERT INTO effect SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM effect WHERE event_id = $1)",
+        list(last.items()),
+    )
+
+
+async def test_a_consumer_that_may_repeat_takes_no_inbox_rows_and_still_parks_what_fails(
+    kafka_bootstrap: str, new_database: NewDatabase
+) -> None:
+    async def learn(last: dict[str, int], received: Received) -> None:
+        if received.key == b"bad":
+            raise TemporaryFailure("not-yet", "not yet")
+        last[received.envelope.id] = received.envelope.sequence or 0
+
+    topic = await made(kafka_bootstrap, a_topic(1))
+    consumer = Consumer(f"test.{uuid7().hex[-12:]}", one_upsert, {KIND: learn}, topics=(topic.name,), repeatable=True)
+    async with migrated_database(new_database) as database, raw_producer(kafka_bootstrap) as producer:
+        first = await send(producer, topic, "a", 1)
+        await send(producer, topic, "a", 1, ce_id=first.encode())
+        await send(producer, topic, "bad", 1)
+        await send(producer, topic, "c", 1, ce_type=b"ihala.nobody.knows.v1")
+        last = await send(producer, topic, "a", 2)
+
+        async with consuming(database, kafka_bootstrap, consumer):
+            await wait_until(lambda: _ends_with(database, last), within_seconds=15)
+
+        assert await effects(database) == [first, last]
+        assert sorted(await parked(database)) == [("not-yet", "waiting"), ("unknown-type", "dead")]
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM inbox") == 0

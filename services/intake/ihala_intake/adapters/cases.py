@@ -11,6 +11,7 @@ import asyncpg
 from ihala_events.intake import ConsentRequest, ConsentScope
 from ihala_events.vocabulary import ConsentBasis
 from ihala_runtime.postgres import Writes
+from pydantic_core import to_json
 
 from ihala_intake.domain.acceptance import NewCase
 
@@ -64,12 +65,12 @@ async def claim_requests(
     """Store answers under their keys; the keys that were new. Rows are given sorted by key."""
     rows = await connection.fetch(
         "INSERT INTO request (credential_id, key, fingerprint, answer)"
-        " SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::jsonb[])"
+        " SELECT a, b, c, d::jsonb FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[]) AS given (a, b, c, d)"
         " ON CONFLICT DO NOTHING RETURNING credential_id, key",
         [credential_id for (credential_id, _), _, _ in requests],
         [key for (_, key), _, _ in requests],
         [fingerprint for _, fingerprint, _ in requests],
-        [answer for _, _, answer in requests],
+        [to_json(answer).decode() for _, _, answer in requests],
     )
     return {(row["credential_id"], row["key"]) for row in rows}
 
@@ -114,13 +115,11 @@ class CaseRow:
     journey: str | None
 
 
-async def insert_cases(connection: asyncpg.Connection, rows: Sequence[CaseRow]) -> None:
-    """Store new cases and their consents, in one round trip."""
+def insert_cases(writes: Writes, rows: Sequence[CaseRow]) -> None:
+    """New cases and their consents."""
     if rows:
-        writes = Writes()
         writes.add(_INSERT_CASES, *_columns([_case_columns(row) for row in rows]))
         writes.add(_INSERT_CONSENTS, *_columns([_consent_columns(row.case) for row in rows]))
-        await writes.send(connection)
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:

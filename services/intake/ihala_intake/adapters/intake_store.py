@@ -76,7 +76,8 @@ class IntakeStore:
                 wrapped.append((submission.accepted.case_id, sealed.wrapped_key))
                 rows.append(CaseRow(submission.accepted, sealed.file, submission.journey))
             work.record(_event(submission))
-        await _both(self.keys.keep(wrapped), cases.insert_cases(work.conn, rows))
+        cases.insert_cases(work.writes, rows)
+        await _both(self.keys.keep(wrapped), work.flush())
         return {_key(submission): submission.answer for submission in submissions}
 
     async def _held_where_suspected(self, work: Work, submissions: Sequence[Submission]) -> Sequence[Submission]:

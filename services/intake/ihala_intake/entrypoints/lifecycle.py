@@ -46,7 +46,7 @@ def lifecycle_consumer() -> Consumer[list[News]]:
         open_scope=_together,
         handlers={kind.type: _learn for kind in lifecycle},
         traced=False,
-        gather_seconds=0.05,
+        repeatable=True,
         read_model=ReadModel("addressee"),
     )
 

@@ -158,16 +158,16 @@ class PostgresOutgoing:
     # --- loading and storing ---
 
     async def load(self, referral_ids: Sequence[UUID], partner_ids: Sequence[str]) -> None:
-        if partner_ids:
-            rows = await self.work.conn.fetch(_CHANNELS, partner_ids)
-            self._channels = {row["partner_id"]: frozenset(row["channels"]) for row in rows}
-            self._stopped = {row["partner_id"] for row in rows if row["stopped"]}
-        if referral_ids:
-            for row in await self.work.conn.fetch(_OVER, referral_ids):
-                self._over[row["referral_id"]] = row["attempt_no"]
-            for row in await self.work.conn.fetch(_WAITING, referral_ids):
+        """All that the handlers may ask, in one round trip."""
+        for row in await self.work.conn.fetch(_LOAD, partner_ids, referral_ids):
+            if row["delivery_id"] is not None:
                 waiting = Waiting(delivery_of(row), row["tries"], row["sequence"])
                 self._waiting[row["referral_id"]].append(waiting)
+            elif row["referral_id"] is not None:
+                self._over[row["referral_id"]] = row["attempt_no"]
+            else:
+                self._channels[row["partner_id"]] = frozenset(row["channels"])
+                self._stopped |= {row["partner_id"]} if row["stopped"] else set()
 
     async def store(self) -> None:
         if self._newly_over:
@@ -273,13 +273,24 @@ def _values(row: NewRow) -> tuple[Any, ...]:
     )
 
 
-_CHANNELS = "SELECT partner_id, channels, stopped FROM partner WHERE partner_id = ANY($1)"
-_OVER = "SELECT referral_id, attempt_no FROM attempt_over WHERE referral_id = ANY($1)"
-_WAITING = """
-SELECT delivery_id, event_id, event_type, partner_id, referral_id, attempt_no, correlation_id, body, journey,
-    traceparent, tries, sequence
-FROM delivery WHERE referral_id = ANY($1) AND channel = 'webhook' AND state = 'pending'
-ORDER BY position FOR UPDATE
+# Three kinds of row: deliveries that wait, attempts that are over (no delivery_id), agencies (no referral_id).
+_LOAD = """
+WITH waiting AS (
+    SELECT delivery_id, event_id, event_type, partner_id, referral_id, attempt_no, correlation_id, body, journey,
+        traceparent, tries, sequence
+    FROM delivery WHERE referral_id = ANY($2::uuid[]) AND channel = 'webhook' AND state = 'pending'
+    ORDER BY position FOR UPDATE
+), over AS (
+    SELECT referral_id, attempt_no FROM attempt_over WHERE referral_id = ANY($2)
+), agency AS (
+    SELECT partner_id, channels, stopped FROM partner WHERE partner_id = ANY($1::text[])
+)
+SELECT waiting.*, NULL::text[] AS channels, NULL::boolean AS stopped, row_number() OVER () AS place FROM waiting
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, referral_id, attempt_no, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 FROM over
+UNION ALL
+SELECT NULL, NULL, NULL, partner_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, channels, stopped, 0 FROM agency
+ORDER BY place
 """
 _END_ATTEMPTS = """
 INSERT INTO attempt_over (referral_id, attempt_no) SELECT * FROM unnest($1::uuid[], $2::integer[])

@@ -61,7 +61,7 @@ def insert_cases(writes: Writes, cases: Iterable[NewCase]) -> None:
             json.dumps(case.file.languages),  # as text: a list of lists would be an array of two dimensions
             case.file.interpreter_needed,
             json.dumps(sorted(case.file.recorded_by)),
-            _consent_json(case.file.consent),
+            json.dumps(_consent_json(case.file.consent)),
             case.profile,
             case.routed_at,
         )
@@ -73,9 +73,9 @@ def insert_cases(writes: Writes, cases: Iterable[NewCase]) -> None:
 _INSERT = """
 INSERT INTO case_profile (case_id, case_ref, desk_id, commune_code, age_band, sex, language_tags, interpreter_needed,
     recorded_by, consent, profile, routed_at)
-SELECT a, b, c, d, e, f, g::jsonb, h, i::jsonb, j, k::jsonb, l
+SELECT a, b, c, d, e, f, g::jsonb, h, i::jsonb, j::jsonb, k::jsonb, l
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[],
-    $9::text[], $10::jsonb[], $11::text[], $12::timestamptz[]) AS given (a, b, c, d, e, f, g, h, i, j, k, l)
+    $9::text[], $10::text[], $11::text[], $12::timestamptz[]) AS given (a, b, c, d, e, f, g, h, i, j, k, l)
 """
 
 

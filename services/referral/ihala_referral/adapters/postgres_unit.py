@@ -14,7 +14,7 @@ import asyncpg
 from ihala_events.intake import RoutingProfile
 from ihala_runtime import telemetry
 from ihala_runtime.outbox import new_event
-from ihala_runtime.postgres import Work, Writes
+from ihala_runtime.postgres import Work
 
 from ihala_referral.adapters.capacity_rows import write_places
 from ihala_referral.adapters.case_rows import (
@@ -168,15 +168,34 @@ class PostgresUnit:
             self._referrals[referral_id] = referral_of(row, case, attempts.get(referral_id, []))
 
     async def flush(self) -> None:
-        """Store what changed since the last flush; the events follow when the transaction ends."""
-        connection = self.work.conn
-        writes = Writes()
+        """Store what changed since the last flush, with the events of it."""
+        self._gather()
+        await self.work.flush()
+        await self._store_the_rare()
+
+    async def close(self) -> None:
+        """The same at the end, where new cases and referrals may go with the transaction's last statement."""
+        self._gather()
+        if self._has_rare:
+            await self.flush()
+
+    def _gather(self) -> None:
+        writes = self.work.writes
         if self._new_cases:
             insert_cases(writes, self._new_cases)
         if self._changed:
             put_referrals(writes, self._changed.values(), self._snapshot.calendar_version)
             set_timers(writes, self._changed.values(), self._loaded, self._scene.calendar)
-        await writes.send(connection)
+        self._new_cases.clear()
+        self._changed.clear()
+
+    @property
+    def _has_rare(self) -> bool:
+        rare = (self._new_consents, self._corrected, self._withdrawn, self._erased, self._snapshot.places.changed)
+        return any(rare)
+
+    async def _store_the_rare(self) -> None:
+        connection = self.work.conn
         for case_id, consent in sorted(self._new_consents.items(), key=lambda each: each[0]):
             await put_consent(connection, case_id, consent)
         for case_id in sorted(self._corrected):
@@ -188,15 +207,7 @@ class PostgresUnit:
             await forget_household(connection, case_id)
         await write_places(connection, self._snapshot.places)
         places = self._snapshot.places.changed
-        for stored in (
-            self._new_cases,
-            self._new_consents,
-            self._corrected,
-            self._changed,
-            self._withdrawn,
-            self._erased,
-            places,
-        ):
+        for stored in (self._new_consents, self._corrected, self._withdrawn, self._erased, places):
             stored.clear()
 
 
@@ -205,8 +216,9 @@ async def open_unit(
     work: Work, environment: Environment, referral_ids: Sequence[UUID] = (), case_ids: Sequence[UUID] = ()
 ) -> AsyncIterator[PostgresUnit]:
     """A unit with these referrals and cases loaded; stored when the block ends without an exception."""
+    await work.flush()  # what an earlier unit of this transaction left is read here
     snapshot = await environment.snapshot(work.conn, case_ids)
     unit = PostgresUnit(work, environment.clock.now(), snapshot)
     await unit.load(referral_ids, snapshot.known_cases)
     yield unit
-    await unit.flush()
+    await unit.close()

@@ -28,7 +28,8 @@ def receipt_consumer() -> Consumer[Receipts]:
         handlers={kind.type: _note for kind in DELIVERIES},
         ignore=lambda event_type: event_type in {kind.type for kind in ENDPOINTS},
         traced=False,
-        gather_seconds=0.05,
+        repeatable=True,
+        unhurried=True,
     )
 
 
