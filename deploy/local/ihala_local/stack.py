@@ -94,6 +94,8 @@ class Stack:
                 "IHALA_REFERRAL_URL": self.service_url("referral"),
                 "IHALA_NOTIFICATION_URL": self.service_url("notification"),
                 "OTEL_EXPORTER_OTLP_ENDPOINT": self.otlp_url(),
+                "OTEL_TRACES_SAMPLER": os.environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
+                "OTEL_TRACES_SAMPLER_ARG": os.environ.get("OTEL_TRACES_SAMPLER_ARG", "1.0"),
             }
             | self._clock()
             | self._of_one_service(service)
