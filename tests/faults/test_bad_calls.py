@@ -13,7 +13,7 @@ from support.people import People, intake_of, people_of
 from support.system import System
 
 SERVICES = ("intake", "referral", "notification")
-CALLS, CALLS_OF_A_LONG_RUN = 20, 900  # of each operation; a long run makes 100,000 of them
+CALLS, CALLS_OF_A_LONG_RUN = 30, 900  # of each operation; a long run makes 100,000 of them
 AGENCY, STOPPED = "essp-agd-agadir", "essp-agd-drargua"
 
 FAR = "20143535735357112782883389440"

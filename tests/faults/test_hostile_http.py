@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
-import asyncpg
 import psutil
 import pytest
+from support.databases import asked
 from support.fault_checker import judge
 from support.fault_load import Load
 from support.hostile_http import Pieces, Target, quick_cases, slow_cases
+from support.memory import watched
 from support.system import System
 
 RATE = 5.0
@@ -45,7 +46,7 @@ async def test_hostile_requests_are_refused_while_good_ones_are_answered(
     print(f"\n{rounds} rounds of {len(quick_cases(target))}, at most {max(rss) >> 20} MB")  # noqa: T201
     assert wrong == []
     assert not verdict.findings, str(verdict)
-    assert await stored_keys(breakable, "hostile%") == 0
+    assert await asked(breakable, "intake", "SELECT key FROM request WHERE key LIKE 'hostile%'") == []
     assert max(rss) < MAX_RSS
     assert intake.is_running()
 
@@ -73,28 +74,3 @@ async def half_open(target: Target, count: int) -> AsyncIterator[None]:
             writer.write(b"POST /v1/intakes HTTP/1.1\r\nHost: ")
             open_ones.callback(writer.close)
         yield
-
-
-@asynccontextmanager
-async def watched(process: psutil.Process) -> AsyncIterator[list[int]]:
-    """The memory it had, every fifth of a second."""
-    rss = [process.memory_info().rss]
-
-    async def watch() -> None:
-        while True:
-            rss.append(process.memory_info().rss)
-            await asyncio.sleep(0.2)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield rss
-    finally:
-        watching.cancel()
-
-
-async def stored_keys(system: System, like: str) -> int:
-    connection = await asyncpg.connect(system.endpoints["postgres"]["intake"])
-    try:
-        return int(await connection.fetchval("SELECT count(*) FROM request WHERE key LIKE $1", like))
-    finally:
-        await connection.close()

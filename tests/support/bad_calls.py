@@ -1,6 +1,6 @@
 """Calls that nobody should make, drawn from a service's own OpenAPI document, and what became of them.
 
-Three kinds: what the document forbids, what it allows, and what it allows with one value replaced by a nasty one.
+Three kinds: what the document forbids, what it allows, and both with one value replaced by a nasty one.
 Answers are judged one by one; whether refused calls left a trace is judged in groups, by the rows of every table.
 A draw is repeatable by its seed.
 """
@@ -8,9 +8,10 @@ A draw is repeatable by its seed.
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,7 @@ from yarl import URL
 AT_ONCE = 8
 GROUP = 40
 TRIES_OF_A_ROLE = 1
+SPOILED = 4
 SHARES = {GenerationMode.NEGATIVE: 0.5, GenerationMode.POSITIVE: 0.5}
 CANARY = "Canaryvalue"
 # Written by clocks, consumers and the relay as well.
@@ -35,6 +37,13 @@ NASTY: tuple[str, ...] = (  # JSON, as it stands in the body
     '"0001-01-01T00:00:00+23:59"', '"9999-12-31T23:59:59-23:59"', '"2026-02-30"', '"9999-12-31"', '"0001-01-01"',
     '"2026-11-16T10:15:00+99:99"', '"-999999999-01-01"', '"P999999999D"', '"00000000-0000-0000-0000-000000000000"',
     f'{{"{CANARY}": 1}}', '{"": {"": []}}', '{"a": 1, "a": 2}', "[" * 300 + "]" * 300, f"[{'0,' * 5000}0]",
+)  # fmt: skip
+NASTY_IN_AN_ADDRESS: tuple[str, ...] = (
+    "%00", "%FF%FE", "%ED%A0%80", "%0D%0AX:%20y", "..%2F..%2Fetc", "%2e%2e", "%252e", "%20", "%E2%80%AE", "+",
+    "a" * 8_000, "-1", "0", "1e999", "9" * 400, "9223372036854775808", "%D9%A3", "NaN", "null", "true", "[]",
+    "%27%3B--", "%25s", "2026-02-30", "0001-01-01", "9999-12-31", "0001-01-01T00:00:00%2B23:59", CANARY,
+    "9999-12-31T23:59:59-23:59", "00000000-0000-0000-0000-000000000000", "AG-0000-0000", "out-1",
+    "out-99999999999999999999", "essp-agd-agadir",
 )  # fmt: skip
 
 
@@ -83,8 +92,10 @@ def operations(document: dict[str, Any]) -> list[Any]:
 def drawn(operation: Any, count: int, from_seed: int, known: Mapping[str, str]) -> list[Call]:
     """So many calls of the operation; half of them to what is known to exist, where its path names something."""
     draw = random.Random(f"{from_seed} {operation.label}")
-    cases = [case for mode, share in SHARES.items() for case in _cases(operation, int(count * share), from_seed, mode)]
-    return [_call(case, draw, known) for case in cases]
+    each = count / (1 + SPOILED)  # to draw one costs more than to send many
+    cases = [case for mode, share in SHARES.items() for case in _cases(operation, int(each * share), from_seed, mode)]
+    calls = [_call(case, draw, known) for case in cases]
+    return [*calls, *(spoiled(call, draw) for call in calls for _ in range(SPOILED))]
 
 
 def _cases(operation: Any, count: int, from_seed: int, mode: GenerationMode) -> list[Any]:
@@ -111,8 +122,6 @@ def _call(case: Any, draw: random.Random, known: Mapping[str, str]) -> Call:
         case.path_parameters = {**(case.path_parameters or {}), **_existing(case.path, known)}
     prepared: Any = requests.Request(**case.as_transport_kwargs(base_url="http://service")).prepare()
     body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
-    if body and draw.random() < 0.5:
-        body = spoiled(body, draw)
     headers = {name: value for name, value in prepared.headers.items() if name.lower() != "content-length"}
     if draw.random() < 0.9:
         headers["Idempotency-Key"] = f"{draw.getrandbits(64):x}"
@@ -123,8 +132,18 @@ def _existing(path: str, known: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in known.items() if f"{{{name}}}" in path}
 
 
-def spoiled(body: bytes, draw: random.Random) -> bytes:
-    """One value replaced by a nasty one."""
+def spoiled(call: Call, draw: random.Random) -> Call:
+    """One value of its body, or of its address, replaced by a nasty one."""
+    if call.body and draw.random() < 0.8:
+        return replace(call, body=_spoiled_body(call.body, draw))
+    parts = re.split(r"([/?&=:])", call.path)
+    values = [place for place in range(4, len(parts), 2) if parts[place]]  # behind the version
+    if values:
+        parts[draw.choice(values)] = draw.choice(NASTY_IN_AN_ADDRESS)
+    return replace(call, path="".join(parts))
+
+
+def _spoiled_body(body: bytes, draw: random.Random) -> bytes:
     try:
         value = json.loads(body)
     except ValueError:

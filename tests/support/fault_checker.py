@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from ihala_events.topics import INTAKE_CASE, NOTIFICATION_DELIVERY, REFERRAL_LIFECYCLE
+from ihala_runtime import unreadable
 from support.fault_load import AGENCIES, CANARY, NO_ANSWER, PATIENCE_SECONDS, History, Load, Webhook
 from support.system import System
 
@@ -163,6 +164,7 @@ async def _published(bootstrap: str) -> dict[str, list[str]]:
 
 async def everything(bootstrap: str) -> list[ConsumerRecord]:
     """Every record of the topics between the services."""
+    unreadable.prepare()  # poison lies there as well
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:

@@ -6,6 +6,7 @@ A retry goes through the inbox like a first delivery, so it cannot act twice.
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from ihala_runtime.retry_schedule import PARKED
 MAX_ERROR_BYTES = 8192
 MAX_KEY_BYTES = 1024  # ours are ids; an index takes no long one
 BEHIND = "behind-parked"
+_LIKE_A_TYPE = re.compile(r"[a-z0-9.-]{1,120}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +192,12 @@ def _notify(work: Work, consumer: str, record: RawRecord, error_class: str, stat
 
 
 def _identity(record: RawRecord) -> tuple[str | None, str | None]:
+    """Id and type, as far as they can be told: what is not even like a type may hold anything."""
     try:
         envelope = decode(record).envelope
     except InvalidMessage:
         return None, None
-    return envelope.id, envelope.type
+    return envelope.id, envelope.type if _LIKE_A_TYPE.fullmatch(envelope.type) else None
 
 
 def _headers_to_json(record: RawRecord) -> list[list[str | None]]:
