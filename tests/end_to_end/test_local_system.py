@@ -4,6 +4,7 @@ import json
 import stat
 from pathlib import Path
 
+import aiohttp
 import pytest
 from ihala_local.ports import is_free
 from support.system import StartSystem, System
@@ -62,6 +63,19 @@ def test_the_status_tells_how_far_behind_each_part_is(system: System) -> None:
 
     assert status["outbox_oldest_seconds"].keys() == {"intake", "referral", "notification"}
     assert status["lag"].keys() >= {"referral.router", "notification.dispatch"}
+
+
+async def test_each_service_answers_for_its_database_and_for_each_of_its_groups(system: System) -> None:
+    """Which groups there are says the broker."""
+    groups = system.status()["lag"].keys()
+
+    async with aiohttp.ClientSession() as session:
+        for service in ("intake", "referral", "notification"):
+            async with session.get(f"{system.endpoints[service]}/ready") as answer:
+                checks = (await answer.json())["checks"]
+
+            assert set(checks) == {"database", *(group for group in groups if group.startswith(f"{service}."))}
+            assert answer.status == 200
 
 
 def test_a_new_key_works_at_once_and_a_revoked_one_is_gone_from_the_list_of_valid_ones(system: System) -> None:

@@ -1,0 +1,91 @@
+"""`/ready` is honest: a consumer that is stuck, or that never joined, makes its service unready, by its name."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from ihala_runtime import consumer as consumer_module
+from ihala_runtime.consumer import Consumer
+from ihala_runtime.failures import DependencyDown
+from ihala_runtime.identifiers import uuid7
+from ihala_runtime.postgres import Database, Work
+from ihala_runtime.received import Received
+from ihala_runtime.service import Parts
+from ihala_runtime.settings import ServiceSettings
+from support.runtime import NewDatabase, a_topic, an_event, made, note_effect, plain_scope, raw_producer
+from support.serving import Client, served
+from support.tiny_service import tiny_service
+from support.waiting import wait_until
+
+KIND = "ihala.ops.record-parked.v1"
+NOBODY = "127.0.0.1:9"
+
+
+async def readiness(client: Client) -> tuple[int, dict[str, bool]]:
+    status, answer, _ = await client.call("GET", "/ready")
+    return status, answer["checks"]
+
+
+async def hangs(healed: asyncio.Event) -> None:
+    await healed.wait()
+
+
+async def meets_a_dependency_that_is_down(healed: asyncio.Event) -> None:
+    if not healed.is_set():
+        raise DependencyDown("down")
+
+
+@pytest.mark.parametrize("trouble", [hangs, meets_a_dependency_that_is_down])
+async def test_a_service_is_unready_while_a_consumer_is_stuck_and_ready_when_it_moves_again(
+    kafka_bootstrap: str, new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Any
+) -> None:
+    monkeypatch.setattr(consumer_module, "STUCK_SECONDS", 2.0)
+    topic, name, healed = await made(kafka_bootstrap, a_topic(1)), f"tiny.{uuid7().hex[-12:]}", asyncio.Event()
+
+    async def handle(work: Work, received: Received) -> None:
+        await trouble(healed)
+        await note_effect(work, received)
+
+    stuck = Consumer(name, plain_scope, {KIND: handle}, topics=(topic.name,))
+    async with (
+        tiny_service(new_database, kafka_bootstrap, tmp_path, [stuck]) as tiny,
+        raw_producer(kafka_bootstrap) as producer,
+    ):
+
+        async def is_ready() -> bool:
+            status, checks = await readiness(tiny.operator)
+            assert (status == 200) == all(checks.values())
+            return status == 200
+
+        await wait_until(is_ready, 60)
+        event = an_event(topic, uuid7(), 1)
+        headers = [(header, value.encode()) for header, value in event.headers.items()]
+        await producer.send_and_wait(topic.name, event.payload, event.key.encode(), headers=headers)
+
+        async def is_unready() -> dict[str, bool] | None:
+            status, checks = await readiness(tiny.operator)
+            return checks if status == 503 else None
+
+        checks = await wait_until(is_unready, 60)
+        assert checks == {"database": True, name: False, "tiny.credentials": True}
+
+        healed.set()
+        await wait_until(is_ready, 60)
+        assert await tiny.effects() == [str(event.event_id)]
+
+
+async def test_a_service_that_no_broker_answers_is_unready_by_every_consumer(
+    new_database: NewDatabase, tmp_path: Path
+) -> None:
+    settings = ServiceSettings(postgres_dsn=await new_database(), kafka_bootstrap=NOBODY)
+    waiting = Consumer("tiny.waiting", plain_scope, {KIND: note_effect}, topics=("nobody.v1",))
+    database = Database(settings.postgres_dsn, "tiny")
+    parts = Parts("tiny", "Tiny", settings, database, tmp_path, consumers=[waiting])
+
+    async with served(parts) as base, aiohttp.ClientSession() as session:
+        status, checks = await readiness(Client(session, base, "none"))
+
+    assert status == 503
+    assert checks == {"database": True, "tiny.waiting": False, "tiny.credentials": False}
