@@ -220,7 +220,8 @@ async def a_desk(system: Ihala) -> AsyncIterator[Desk]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     await system.send_webhooks_to(f"http://127.0.0.1:{runner.addresses[0][1]}")
     try:
-        async with aiohttp.ClientSession() as session:
+        each_its_own = aiohttp.TCPConnector(force_close=True)  # a kept one may end, and be used, at the same moment
+        async with aiohttp.ClientSession(connector=each_its_own) as session:
             yield Desk(session, system, told)
     finally:
         await runner.cleanup()
