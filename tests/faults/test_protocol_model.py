@@ -351,4 +351,4 @@ def test_whatever_dies_wherever_everything_committed_acts_once_and_in_order(mach
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_the_same_searched_for_long(machine: type[Protocol]) -> None:
-    run_state_machine_as_test(machine, settings=searched(400))
+    run_state_machine_as_test(machine, settings=searched(150))
