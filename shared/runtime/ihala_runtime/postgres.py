@@ -21,7 +21,7 @@ ACQUIRE_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_MS = 30_000
 NO_ANSWER_SECONDS = 40.0
 """Longer than any statement may take: the server is gone, or the way to it, without a word."""
-FROZEN_SECONDS = 30
+FROZEN_SECONDS = 15
 """Who does nothing for so long within a transaction is frozen: the server undoes it, and its locks go."""
 GONE_SOON = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 """The server sees within half a minute that a machine is gone; by itself it would keep its locks for two hours."""
