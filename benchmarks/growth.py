@@ -1,19 +1,23 @@
-"""What a referral costs when there are many already: copies of real rows, put into the databases by SQL.
+"""What a referral costs when there are many already, or many agencies.
 
-Rule: each copy is a whole referral in all three databases, with ids of its own; only the time of asking grows.
+Rule: each copy of a referral is whole, in all three databases, with ids of its own; copies of agencies come by the API.
 """
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+from ihala_local.directory import import_directory
 
 from benchmarks.ladder import Length, Rung, one_rung
-from benchmarks.systems import Ihala
+from benchmarks.systems import Ihala, told_once
 
 SERVICES = ("intake-1", "referral-1", "notification-1", "postgres")
+LEARN_SECONDS = 3.0  # until notification knows the new agencies
 COPIED: Mapping[str, Sequence[str]] = {
     "intake": ("case_file", "consent", "addressee", "duplicate_key", "event"),
     "referral": ("case_profile", "referral", "attempt", "event"),
@@ -82,6 +86,38 @@ async def growth(system: Ihala, sizes: Sequence[int], rate: float, length: Lengt
         found.append(Grown(size, await one_rung(system, rate, length, folder / str(size))))
         print(f"ihala  {size:8} referrals known: {found[-1].cpu_ms:.2f} ms of CPU each", flush=True)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """What one rate costs with so many agencies, each of which is asked in its turn."""
+
+    agencies: int
+    rung: Rung
+
+
+async def directories(
+    system: Ihala, sizes: Sequence[int], rate: float, length: Length, folder: Path
+) -> list[Directory]:
+    """At each size the same load; the sample agencies and copies of them."""
+    found = []
+    for size in sizes:
+        copies = copies_of_agencies(size)
+        await import_directory(system.endpoints, copies, [])
+        system.endpoints["credentials"]["partners"].update({each["partner_id"]: "" for each in copies})
+        await asyncio.sleep(LEARN_SECONDS)
+        found.append(Directory(size, await one_rung(system, rate, length, folder / str(size))))
+        print(f"ihala  {size:8} agencies: {sum(found[-1].rung.cpu_ms.values()):.2f} ms of CPU each", flush=True)
+    return found
+
+
+def copies_of_agencies(size: int) -> list[dict[str, Any]]:
+    """What the sample lacks of ``size``."""
+    sample = told_once()
+    return [
+        sample[number % len(sample)] | {"partner_id": f"copy-{number}", "parent": None}
+        for number in range(len(sample), size)
+    ]
 
 
 def slope(found: Sequence[Grown]) -> float:

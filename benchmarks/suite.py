@@ -31,6 +31,7 @@ class Extent:
     turns: int
     backlog: Sequence[int]
     sizes: Sequence[int]
+    agencies: Sequence[int] = (75, 1_000)
     rate: float = 50.0
     soak_minutes: float = 0
 
@@ -178,6 +179,22 @@ async def growth_part(report: Report, extent: Extent, folder: Path) -> None:
     )
 
 
+async def agencies_part(report: Report, extent: Extent, folder: Path) -> None:
+    async with ihala(folder / "system") as system:
+        found = await growth.directories(system, extent.agencies, extent.rate, extent.length, folder / "load")
+    for each in found:
+        note(report, f"with {each.agencies} agencies", each.rung.result)
+    used = [sum(each.rung.cpu_ms[name] for name in growth.SERVICES) for each in found]
+    p99s = [each.rung.result.ms("due_to_told", "p99") for each in found]
+    report.figures["agencies.p99_ratio"] = p99s[-1] / p99s[0]
+    rows = [
+        [f"{each.agencies:,}", f"{ms:.2f}", *(f"{each.rung.result.ms('due_to_told', p):.0f}" for p in ("p50", "p99"))]
+        for each, ms in zip(found, used, strict=True)
+    ]
+    names = ["agencies", "CPU ms, services and PostgreSQL", "p50 ms", "p99 ms"]
+    report.add(f"Agencies in the directory, at {extent.rate:g}/s", table(names, rows))
+
+
 async def partners_part(report: Report, extent: Extent, folder: Path) -> None:
     async with ihala(folder / "system") as system:
         found = await partners.slow_partners(system, extent.rate, extent.length.step, folder)
@@ -258,6 +275,7 @@ PARTS: Mapping[str, Part] = {
     "ladder": ladder_part,
     "backlog": backlog_part,
     "growth": growth_part,
+    "agencies": agencies_part,
     "partners": partners_part,
     "recovery": recovery_part,
     "power-loss": power_loss_part,
