@@ -17,7 +17,7 @@ from benchmarks.ladder import Length, Rung, one_rung
 from benchmarks.systems import Ihala, told_once
 
 SERVICES = ("intake-1", "referral-1", "notification-1", "postgres")
-LEARN_SECONDS = 3.0  # until notification knows the new agencies
+LEARN_SECONDS = 15.0  # until every service knows the new agencies and is quiet again
 COPIED: Mapping[str, Sequence[str]] = {
     "intake": ("case_file", "consent", "addressee", "duplicate_key", "event"),
     "referral": ("case_profile", "referral", "attempt", "event"),
@@ -102,8 +102,9 @@ async def directories(
     """At each size the same load; the sample agencies and copies of them."""
     found = []
     for size in sizes:
-        copies = copies_of_agencies(size)
-        await import_directory(system.endpoints, copies, [])
+        sample = told_once()
+        copies = copies_of(sample, size)
+        await import_directory(system.endpoints, [*sample, *copies], [])
         system.endpoints["credentials"]["partners"].update({each["partner_id"]: "" for each in copies})
         await asyncio.sleep(LEARN_SECONDS)
         found.append(Directory(size, await one_rung(system, rate, length, folder / str(size))))
@@ -111,12 +112,12 @@ async def directories(
     return found
 
 
-def copies_of_agencies(size: int) -> list[dict[str, Any]]:
-    """What the sample lacks of ``size``."""
-    sample = told_once()
+def copies_of(sample: Sequence[dict[str, Any]], size: int) -> list[dict[str, Any]]:
+    """What the sample lacks of ``size``; there is one coordination cell alone."""
+    models = [each for each in sample if each["type"] != "PT-COORD"]
     return [
-        sample[number % len(sample)] | {"partner_id": f"copy-{number}", "parent": None}
-        for number in range(len(sample), size)
+        models[number % len(models)] | {"partner_id": f"copy-{number}", "parent": None}
+        for number in range(size - len(sample))
     ]
 
 
