@@ -25,6 +25,7 @@ COMMIT_EVERY_SECONDS = 0.25
 LAG_EVERY_SECONDS = 2.0
 LOOK_AGAIN_MS = 500
 ENOUGH_BYTES = 262_144
+QUIET_MS = 2_000  # the broker answers as soon as there is a record; only how often nothing is said depends on this
 A_DAY_MS = 86_400_000  # nothing polls while a handler waits out a dependency
 IN_HAND_SECONDS = 8.0
 # A copy that is starved of CPU for some seconds is not gone. One that was killed and comes back under its name
@@ -60,7 +61,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             group_instance_id=instance and f"{consumer.name}-{instance}",
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
-            fetch_max_wait_ms=LOOK_AGAIN_MS,
+            fetch_max_wait_ms=LOOK_AGAIN_MS if consumer.unhurried else QUIET_MS,
             fetch_min_bytes=ENOUGH_BYTES if consumer.unhurried else 1,
             listener=self,
             parser=_raw,
