@@ -138,18 +138,19 @@ async def test_a_dependency_that_is_down_parks_nothing_and_is_waited_out(
 async def test_a_batch_that_cannot_be_committed_is_tried_until_it_can_and_nothing_passes_it(
     kafka_bootstrap: str, new_database: NewDatabase
 ) -> None:
-    topic, aggregate = await made(kafka_bootstrap, a_topic(1)), uuid7()
+    topic = await made(kafka_bootstrap, a_topic(1))
     twice = [True]
 
-    async def publishes_a_sequence_twice(work: Work, received: Received) -> None:
-        await note_effect(work, received)
+    async def acts_twice(work: Work, received: Received) -> None:
         for _ in range(2 if twice else 1):
-            work.record(an_event(topic, aggregate, 1))
+            await note_effect(work, received)
 
     async with migrated_database(new_database) as database, raw_producer(kafka_bootstrap) as producer:
+        async with database.connection() as connection:
+            await connection.execute("ALTER TABLE effect ADD UNIQUE (event_id) DEFERRABLE INITIALLY DEFERRED")
         only = await send(producer, topic, "a", 1)
 
-        async with consuming(database, kafka_bootstrap, a_consumer(topic, publishes_a_sequence_twice)) as runner:
+        async with consuming(database, kafka_bootstrap, a_consumer(topic, acts_twice)) as runner:
             await wait_until(lambda: runner._in_hand_since is not None)
             await asyncio.sleep(1)
             assert await effects(database) == []
@@ -157,6 +158,27 @@ async def test_a_batch_that_cannot_be_committed_is_tried_until_it_can_and_nothin
             await wait_until(lambda: _ends_with(database, only), within_seconds=20)
 
         assert await parked(database) == []
+
+
+async def test_a_record_whose_own_events_cannot_be_stored_is_parked_alone(
+    kafka_bootstrap: str, new_database: NewDatabase
+) -> None:
+    topic, aggregate = await made(kafka_bootstrap, a_topic(1)), uuid7()
+
+    async def publishes_a_sequence_twice(work: Work, received: Received) -> None:
+        await note_effect(work, received)
+        for _ in range(2 if received.key == b"bad" else 0):
+            work.record(an_event(topic, aggregate, 1))
+
+    async with migrated_database(new_database) as database, raw_producer(kafka_bootstrap) as producer:
+        await send(producer, topic, "bad", 1)
+        good = await send(producer, topic, "good", 1)
+
+        async with consuming(database, kafka_bootstrap, a_consumer(topic, publishes_a_sequence_twice)):
+            await wait_until(lambda: _ends_with(database, good), within_seconds=20)
+
+        assert await effects(database) == [good]
+        assert await parked(database) == [("UniqueViolationError", "waiting")]
 
 
 async def test_a_consumer_that_starts_again_goes_on_where_it_ended(
