@@ -150,6 +150,7 @@ async def service(
         "IHALA_KAFKA_BOOTSTRAP": kafka_bootstrap,
         "IHALA_HTTP_PORT": str(port),
         "IHALA_KEK_FILE": str(folder / "kek"),
+        "IHALA_INSTANCE": "notification-1",  # as it is run: a killed one takes its place back at once
         "IHALA_WEBHOOK_PRIVATE_NETWORKS": "127.0.0.0/8",
         "IHALA_WEBHOOK_RETRY_SECONDS": "0,0.2,0.2,0.2,60",
     }
