@@ -6,12 +6,14 @@ publishes what is in the outbox and leaves, within ten seconds.
 
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -155,7 +157,7 @@ def run(parts: Parts) -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     config.callback_notify, config.timeout_notify = _sweep(server), SWEEP_EVERY_SECONDS
     try:
         server.run()
@@ -168,6 +170,16 @@ def _sweep(server: uvicorn.Server) -> Task:
         PatientProtocol.sweep(server.server_state.connections, asyncio.get_running_loop().time())
 
     return sweep
+
+
+class _Server(uvicorn.Server):
+    """Ends at once when told to while it still starts: it may wait for its database for hours, with nothing in hand."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if not self.started:
+            _log.info("stopped before it had started", action="stop")
+            os._exit(128 + sig)
 
 
 async def until_reachable(database: Database, migrations: Sequence[Path]) -> None:
