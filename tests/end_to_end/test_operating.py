@@ -280,7 +280,8 @@ async def test_answers_that_were_lost_are_given_again(system: System, people: Pe
     await wait_until(known_again, 100)
     (routed,) = await people.routed(lost.case["case_ref"], within_seconds=75)
     assert len(await people.webhooks(lost.answered)) == 1
-    assert await reconciled(system, "intake") == lost.reconciled + 2  # that case, and the one whose answers were lost
+    # that case; and the one whose answers were lost, unless the referral service asked again for its receipt before
+    assert await reconciled(system, "intake") - lost.reconciled in (1, 2)
     assert {*(await effects(system))["referral.referral"]} == lost.before | {routed["referral_id"]}
 
 

@@ -144,6 +144,8 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_d
 
 
 async def send_again(producer: AIOKafkaProducer, record: ConsumerRecord) -> None:
+    if record.key is None and record.value is None:  # of a batch that nobody could read
+        return
     await producer.send(
         record.topic, record.value, key=record.key, partition=record.partition, headers=list(record.headers)
     )

@@ -523,7 +523,7 @@ async def test_a_day_is_corrected_by_the_operator_in_known_words(
         ("operator", "GET", "/v1/calendar/days?from=9999-12-30&to=9999-12-31", None, 422),
         ("operator", "GET", "/v1/calendar/days?from=2026-12-30&to=2026-12-01", None, 422),
         ("admin", "POST", "/v1/credentials", b'{"role": "operator", "label": "a\\u0000"}', 422),
-        ("admin", "POST", "/v1/credentials", b'{"role": "operator", "label": "a\\ud800"}', 400),
+        ("admin", "POST", "/v1/credentials", b'{"role": "operator", "label": "a\\ud800"}', 422),
     ],
 )
 async def test_what_cannot_be_meant_is_refused(
