@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -176,7 +177,7 @@ class PostgresUnit:
     async def close(self) -> None:
         """The same at the end, where new cases and referrals may go with the transaction's last statement."""
         self._gather()
-        if self._has_rare:
+        if any(self._rare):
             await self.flush()
 
     def _gather(self) -> None:
@@ -190,9 +191,9 @@ class PostgresUnit:
         self._changed.clear()
 
     @property
-    def _has_rare(self) -> bool:
-        rare = (self._new_consents, self._corrected, self._withdrawn, self._erased, self._snapshot.places.changed)
-        return any(rare)
+    def _rare(self) -> tuple[dict[Any, Any] | list[UUID], ...]:
+        """What has statements of its own, after the new rows."""
+        return self._new_consents, self._corrected, self._withdrawn, self._erased, self._snapshot.places.changed
 
     async def _store_the_rare(self) -> None:
         connection = self.work.conn
@@ -206,8 +207,7 @@ class PostgresUnit:
             await blank_case(connection, case_id)
             await forget_household(connection, case_id)
         await write_places(connection, self._snapshot.places)
-        places = self._snapshot.places.changed
-        for stored in (self._new_consents, self._corrected, self._withdrawn, self._erased, places):
+        for stored in self._rare:
             stored.clear()
 
 
