@@ -2,7 +2,8 @@
 
 A fixed set of referrals goes through a system of its own: some one by one, each until everything it causes has been
 done, and then a backlog that is handled in batches.  Rule: what the system does while nobody asks is measured first
-and taken off, and the counted run has no checkpoint, no autovacuum and no full-page images in it.
+and left out, by statement, by function, and by the first statement of a transaction; how long the machine takes for a
+referral must not show. The counted run has no checkpoint, no autovacuum and no full-page images in it.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import re
 import signal
 import time
 import tomllib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from uuid import uuid4
 import aiohttp
 import asyncpg
 from aiohttp import web
-from ihala_local.embedded import embedded_kafka
+from ihala_local.embedded import embedded_kafka, embedded_postgres
 from ihala_local.ports import new_port
 
 from benchmarks.intakes import an_intake
@@ -34,17 +36,22 @@ from benchmarks.systems import Ihala, ihala
 WRITTEN_DOWN = Path(__file__).with_name("costs.toml")
 COUNTER = Path(__file__).with_name("counting")
 SERVICES = ("intake", "referral", "notification")
+ROLES = (*SERVICES, "intake_keys")
 WARM_UP, ONE_BY_ONE, BACKLOG = 12, 30, 200
 IDLE_SECONDS = 10.0
 WAIT_SECONDS = 120.0
 QUIET_SECONDS = 1.5
 POLLED_RUNS = 3  # what an idle system runs so often is its own: looks for work, renewed leases, metrics
 
-STATEMENTS = """
-    SELECT r.rolname, s.query, sum(s.calls)::bigint AS calls
-    FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid
-    WHERE r.rolname = ANY($1) GROUP BY 1, 2
-"""
+STILL_AND_TOLD = {
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "checkpoint_timeout": "1d",
+    "log_statement": "all",
+    "log_line_prefix": "@%u %v@ ",
+}
+STATEMENT = re.compile(r"^@(\w+) (\S+)@ LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)", re.MULTILINE)
+"""(role, virtual transaction, text) of each line in the server's log."""
 WAL = """
     SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS wal_bytes,
         (SELECT sum(fsyncs)::bigint FROM pg_stat_io WHERE object = 'wal') AS wal_fsyncs
@@ -60,11 +67,15 @@ Costs = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A statement or a function that is run, by whom."""
+    """A statement, a transaction by its first statement, or a function that is run, by whom."""
 
     owner: str
     kind: str
     text: str
+
+    @property
+    def cost(self) -> str:
+        return f"{self.owner}.{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +94,17 @@ class Meter:
     system: Ihala
     requests: KafkaRequests
     calls_folder: Path
+    log: Path
     server: asyncpg.Connection
     databases: Mapping[str, asyncpg.Connection]
 
     async def read(self) -> Counts:
         await self.server.execute("SELECT pg_stat_force_next_flush()")
-        rows = await self.server.fetch(STATEMENTS, [*SERVICES, "intake_keys"])
         (wal,) = await self.server.fetch(WAL)
         kafka = {f"kafka.{kind}_requests": float(count) for kind, count in self.requests.requests.items()}
         kafka["kafka.produced_bytes"] = float(self.requests.bytes_sent["produce"])
         totals = {name: float(value) for name, value in wal.items()} | kafka
-        steps = {Step(row["rolname"], "statements", row["query"]): row["calls"] for row in rows}
-        return Counts(time.monotonic(), steps | await self._calls(), totals)
+        return Counts(time.monotonic(), run_by_services(self.log.read_text()) | await self._calls(), totals)
 
     async def _calls(self) -> dict[Step, int]:
         files = {
@@ -116,6 +126,23 @@ class Meter:
 
     async def all_settled(self) -> bool:
         return all([await self.settled(service) for service in SERVICES])
+
+
+def run_by_services(log: str) -> dict[Step, int]:
+    """How often each statement, and each transaction, was run until now."""
+    runs: Counter[Step] = Counter()
+    begun: set[str] = set()
+    for role, transaction, text in STATEMENT.findall(log):
+        if role not in ROLES or text == "COMMIT;":
+            continue
+        if text == "BEGIN;":
+            begun.add(transaction)
+            continue
+        if transaction in begun:
+            begun.remove(transaction)
+            runs[Step(role, "transactions", text)] += 1
+        runs[Step(role, "statements", text)] += 1
+    return runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +178,10 @@ async def measured(folder: Path) -> dict[str, Costs]:
         await backlog(desk, meter, BACKLOG)
         after = await meter.read()
     spans, resting = [Span(start, end) for start, end in pairwise(readings)], Span(before, idle)
-    whole = per_referral(Span(idle, readings[-1]), resting, ONE_BY_ONE)
+    serial, late = Span(idle, readings[-1]), Span(readings[-1], after)
     return {
-        "serial": whole | usual([step_costs(span, resting, 1) for span in spans]),
-        "backlog": per_referral(Span(readings[-1], after), resting, BACKLOG),
+        "serial": totals(serial, resting, ONE_BY_ONE) | usual(spans, resting),
+        "backlog": totals(late, resting, BACKLOG) | step_costs(late, resting, BACKLOG),
     }
 
 
@@ -168,16 +195,18 @@ async def metered(folder: Path) -> AsyncIterator[Meter]:
     async with (
         counting_link(port, upstream) as requests,
         embedded_kafka(folder / "kafka", upstream, advertised_port=port),
-        ihala(folder / "system", counted(port, calls_folder)) as system,
-        connections(system) as (server, databases),
+        embedded_postgres(folder / "postgres", STILL_AND_TOLD) as dsn,
+        ihala(folder / "system", counted(port, dsn, calls_folder)) as system,
+        connections(dsn) as (server, databases),
     ):
-        await keep_still(server)
-        yield Meter(system, requests, calls_folder, server, databases)
+        log = folder / "postgres" / "logs" / "postgres.log"
+        yield Meter(system, requests, calls_folder, log, server, databases)
 
 
-def counted(kafka_port: int, calls_folder: Path) -> dict[str, str]:
+def counted(kafka_port: int, postgres_dsn: str, calls_folder: Path) -> dict[str, str]:
     return {
         "IHALA_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka_port}",
+        "IHALA_POSTGRES_DSN": postgres_dsn,
         "IHALA_COUNT_FOLDER": str(calls_folder),
         "PYTHONPATH": str(COUNTER),
         "PYTHONHASHSEED": "0",
@@ -185,9 +214,8 @@ def counted(kafka_port: int, calls_folder: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connections(system: Ihala) -> AsyncIterator[tuple[asyncpg.Connection, dict[str, asyncpg.Connection]]]:
+async def connections(dsn: str) -> AsyncIterator[tuple[asyncpg.Connection, dict[str, asyncpg.Connection]]]:
     """The superuser's: what it does is counted for nobody."""
-    dsn = system.superuser_dsn
     server = await asyncpg.connect(dsn)
     databases = {service: await asyncpg.connect(dsn, database=service) for service in SERVICES}
     try:
@@ -195,14 +223,6 @@ async def connections(system: Ihala) -> AsyncIterator[tuple[asyncpg.Connection, 
     finally:
         for connection in (server, *databases.values()):
             await connection.close()
-
-
-async def keep_still(server: asyncpg.Connection) -> None:
-    await server.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-    for setting in ("full_page_writes = off", "autovacuum = off", "checkpoint_timeout = '1d'"):
-        await server.execute(f"ALTER SYSTEM SET {setting}")
-    await server.execute("SELECT pg_reload_conf()")
-    await server.execute("CHECKPOINT")
 
 
 @asynccontextmanager
@@ -270,14 +290,6 @@ async def until(ready: Callable[[], Awaitable[bool]], what: str) -> None:
         await asyncio.sleep(0.01)
 
 
-def usual(referrals: Sequence[Costs]) -> Costs:
-    """Of each cost the median; of calls the least: timers and renewed directories come on top, in many referrals."""
-    return {
-        name: (min if name.endswith(".calls") else median)(each.get(name, 0.0) for each in referrals)
-        for name in referrals[0]
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Span:
     """Two readings."""
@@ -296,23 +308,33 @@ class Span:
         return self.end.steps.get(step, 0) - self.start.steps.get(step, 0)
 
 
-def per_referral(run: Span, idle: Span, count: int) -> Costs:
+def totals(run: Span, idle: Span, count: int) -> Costs:
     """What was counted in the run, less what an idle system does in that time, by referral."""
     share = run.seconds / idle.seconds
-    costs = {name: (run.total(name) - idle.total(name) * share) / count for name in run.end.totals}
-    return costs | step_costs(run, idle, count)
+    return {name: (run.total(name) - idle.total(name) * share) / count for name in run.end.totals}
 
 
 def step_costs(run: Span, idle: Span, count: int) -> Costs:
-    """By owner and kind. A statement or function that an idle system runs too, not just once, is left out."""
+    """By owner and kind, less what an idle system runs in that time."""
     share = run.seconds / idle.seconds
     costs: Costs = {}
-    for step in run.end.steps:
-        if step.text == "BEGIN" or (idle.runs(step) >= POLLED_RUNS and step.text != "COMMIT"):
-            continue
-        name = f"{step.owner}.{'transactions' if step.text == 'COMMIT' else step.kind}"
-        costs[name] = costs.get(name, 0.0) + (run.runs(step) - idle.runs(step) * share) / count
+    for step in asked_for(run, idle):
+        costs[step.cost] = costs.get(step.cost, 0.0) + (run.runs(step) - idle.runs(step) * share) / count
     return costs
+
+
+def usual(referrals: Sequence[Span], idle: Span) -> Costs:
+    """By owner and kind what most referrals run, whatever else came in between; of calls the least of all referrals."""
+    costs: Costs = {}
+    for step in asked_for(Span(referrals[0].start, referrals[-1].end), idle):
+        most = min if step.kind == "calls" else median
+        costs[step.cost] = costs.get(step.cost, 0.0) + most(each.runs(step) for each in referrals)
+    return costs
+
+
+def asked_for(run: Span, idle: Span) -> list[Step]:
+    """Without the statements and functions that an idle system runs too, not just once."""
+    return [step for step in run.end.steps if idle.runs(step) < POLLED_RUNS]
 
 
 def written_down() -> dict[str, dict[str, dict[str, float]]]:
@@ -338,6 +360,6 @@ def write_down(found: Mapping[str, Costs]) -> None:
             way = line.strip("[]")
         name = line.partition(" = ")[0].strip('"')
         if way and name in found[way]:
-            line = re.sub(r"value = [\d.]+", f"value = {found[way][name]:.4g}", line)
+            line = re.sub(r"value = [^,]+", f"value = {found[way][name]:.4g}", line)
         lines.append(line)
     WRITTEN_DOWN.write_text("\n".join(lines) + "\n")

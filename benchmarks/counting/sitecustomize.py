@@ -4,6 +4,7 @@ Python looks for this file at its start. Rule: nothing is counted and nothing ch
 set and the program is one of ours.  <folder>/<pid>.calls holds them by function, written whenever <pid>.ask is found.
 """
 
+import gc
 import json
 import os
 import sys
@@ -28,11 +29,22 @@ def answer(profiler: Any, folder: Path) -> None:
     while True:
         time.sleep(LOOK_SECONDS)
         if ask.exists():
-            entries = profiler.getstats()
+            entries = entries_of(profiler)
             unfinished = calls.with_suffix(".new")
             unfinished.write_text(json.dumps(counted(entries)))
             unfinished.rename(calls)
             ask.unlink()
+
+
+def entries_of(profiler: Any) -> list[Any]:
+    """Not while rubbish is collected: that lets the main thread run, and the profiler loses its place."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return list(profiler.getstats())
+    finally:
+        if collects:
+            gc.enable()
 
 
 def counted(entries: list[Any]) -> dict[str, int]:
