@@ -1,14 +1,14 @@
 """The outbox and inbox protocol under a process that dies at any await, searched by hypothesis for a bad order.
 
 Real relay, consumer, offsets and PostgreSQL; the broker is a model of Kafka: logs by partition, and a producer that may
-append what is never acknowledged. A dead process runs no clean-up: its coroutine is never resumed, its sockets close.
+append what is never acknowledged. A dead process runs no clean-up: its coroutine is not resumed, its sockets close.
 Held at every step: no second effect, no effect out of order, nothing published that was not committed. Held in the
 end: everything committed has had its effect.
 """
 
 import asyncio
 from collections.abc import Coroutine, Generator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -37,8 +37,7 @@ PARTITIONS = 2
 TOPIC = a_topic(PARTITIONS)
 GROUP = "model"
 MOST_AWAITS = 60
-GRAVEYARD: list[object] = []
-"""Coroutines of dead processes: kept, because Python would run their clean-up when it forgets them."""
+Steps = Generator[Any, Any, Any]
 
 
 class Died(Exception):
@@ -46,13 +45,17 @@ class Died(Exception):
 
 
 class Fragile:
-    """Drives a coroutine up to its n-th await, and not one step further."""
+    """Drives a coroutine up to its n-th await, and not one step further.
 
-    def __init__(self, work: Coroutine[Any, Any, Any], awaits: int) -> None:
+    What is left of it goes to the dead: Python would run its clean-up as soon as nobody held it.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, Any], awaits: int, dead: list[Steps]) -> None:
         self._work = work
         self._awaits = awaits
+        self._dead = dead
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def __await__(self) -> Steps:
         steps = self._work.__await__()
         broken: BaseException | None = None
         for number in range(10_000):
@@ -61,7 +64,7 @@ class Fragile:
             except StopIteration as done:
                 return done.value
             if number >= self._awaits:
-                GRAVEYARD.append((self._work, steps, waits_for))
+                self._dead.append(steps)
                 raise Died
             try:
                 yield waits_for
@@ -69,6 +72,18 @@ class Fragile:
             except BaseException as error:
                 broken = error
         raise AssertionError("it never ends")
+
+
+class LaidToRest:
+    """Runs the clean-up of a dead one after all, when all is judged and its sockets are long closed."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def __await__(self) -> Steps:
+        with suppress(Exception, asyncio.CancelledError):
+            yield self._steps.throw(asyncio.CancelledError())
+            yield from self._steps
 
 
 class Broker:
@@ -113,6 +128,7 @@ class Protocol(RuleBasedStateMachine):
         self.loop.set_exception_handler(lambda _loop, _context: None)  # nobody hears what the dead still had to say
         self.broker = Broker()
         self.broken: set[UUID] = set()
+        self.dead: list[Steps] = []
         self.do(self._begin())
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -169,14 +185,14 @@ class Protocol(RuleBasedStateMachine):
 
     async def _source_acts(self, work: Coroutine[Any, Any, None], awaits: int) -> None:
         try:
-            await Fragile(work, awaits)
+            await Fragile(work, awaits, self.dead)
         except Died:
             await self._bury(self.source, self.names[0])
             self.source = await self._started(self.names[0])
 
     async def _sink_acts(self, work: Coroutine[Any, Any, None], awaits: int) -> None:
         try:
-            await Fragile(work, awaits)
+            await Fragile(work, awaits, self.dead)
         except Died:
             await self._bury(self.sink, self.names[1])
             self.sink = await self._started(self.names[1])
@@ -290,6 +306,8 @@ class Protocol(RuleBasedStateMachine):
     async def _end(self) -> None:
         self.source.pool.terminate()
         self.sink.pool.terminate()
+        for steps in self.dead:
+            await LaidToRest(steps)
         await self.admin.close()
 
 
