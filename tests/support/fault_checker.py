@@ -67,7 +67,9 @@ async def judge(system: System, load: Load, *, repeats_at_most: int, within_seco
     verdict = Verdict()
     started = time.monotonic()
     await asyncio.wait_for(load.agencies_finished(), PATIENCE_SECONDS)
-    verdict.findings += await _until_quiet(system, within_seconds)
+    verdict.findings += await _until_quiet(system, load, within_seconds)
+    if verdict.findings:
+        await _until_quiet(system, load, PATIENCE_SECONDS)  # what is late may still come: is it lost as well?
     verdict.healed_seconds = time.monotonic() - started
     stored = await _stored(system)
     history = load.history
@@ -86,12 +88,12 @@ async def judge(system: System, load: Load, *, repeats_at_most: int, within_seco
 # --- waiting
 
 
-async def _until_quiet(system: System, within_seconds: float) -> list[str]:
+async def _until_quiet(system: System, load: Load, within_seconds: float) -> list[str]:
     """G8: without anybody's help, all lag is gone, all outboxes are empty, no delivery waits."""
     deadline = time.monotonic() + within_seconds
     while True:
         try:
-            under_way = await _under_way(system)
+            under_way = await _under_way(system, load)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             under_way = [f"database: {type(error).__name__}"]
         if not under_way:
@@ -101,7 +103,7 @@ async def _until_quiet(system: System, within_seconds: float) -> list[str]:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _under_way(system: System) -> list[str]:
+async def _under_way(system: System, load: Load) -> list[str]:
     found = []
     for service in ("intake", "referral", "notification"):
         if rows := await _value(system, service, "SELECT count(*) FROM outbox"):
@@ -112,6 +114,8 @@ async def _under_way(system: System) -> list[str]:
         found.append(f"{rows} deliveries wait")
     status = await asyncio.to_thread(system.status)
     found += [f"{group} lags by {lag}" for group, lag in status["lag"].items() if lag]
+    if load.agencies_answering:  # the last that was told may only begin
+        found.append(f"{load.agencies_answering} agencies answer")
     return found
 
 

@@ -228,6 +228,10 @@ class Load:
                     return status
                 await asyncio.sleep(0.3)
 
+    @property
+    def agencies_answering(self) -> int:
+        return len(self._answers)
+
     async def agencies_finished(self) -> None:
         while self._answers:
             await asyncio.gather(*self._answers)
