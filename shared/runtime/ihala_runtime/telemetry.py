@@ -7,14 +7,24 @@ of a body, a parameter or a query string is ever recorded.
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar, Token
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
 
 ALLOWED_ATTRIBUTES = frozenset(
     {
@@ -40,9 +50,13 @@ ALLOWED_ATTRIBUTES = frozenset(
 AttributeValue = str | int | float | bool
 
 # Each record and each span asks: one match costs a tenth of taking the text apart.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_SPAN_ID = "[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}"
+_TRACEPARENT = re.compile(f"{_SPAN_ID}-[0-9a-f]{{2}}")
+_LEFT_OUT = re.compile(f"{_SPAN_ID}-[0-9a-f][02468ace]")
 
 _journey: ContextVar[str | None] = ContextVar("journey", default=None)
+# Of a journey that is not sampled: there is no span, and its traceparent goes on as it came.
+_hop: ContextVar[str | None] = ContextVar("hop", default=None)
 _tracer = trace.get_tracer("ihala")
 
 
@@ -61,7 +75,6 @@ def set_up(service_name: str) -> TracerProvider:
     return provider
 
 
-@contextmanager
 def span(
     name: str,
     kind: SpanKind = SpanKind.INTERNAL,
@@ -69,28 +82,57 @@ def span(
     parent: str | None = None,
     links: Sequence[str] = (),
     **attributes: AttributeValue,
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """A span around a block. Attribute names are written with ``__`` for ``.``: ``http__route="/v1/intakes"``.
 
     parent: a ``traceparent`` from a message or a request, instead of the span at hand.  links: the same, linked.
     An exception marks the span with its type; its text is not recorded.
-    A journey that is not sampled costs next to nothing here: its ``traceparent`` goes on as it came.
+    A journey that is not sampled costs next to nothing here: that is decided where it began, for all of it.
     """
-    above = trace.get_current_span() if parent is None else NonRecordingSpan(_context_of(parent))
-    if _is_left_out(above.get_span_context()):
-        with trace.use_span(above, record_exception=False, set_status_on_exception=False):
-            yield above
-            return
-    context = None if parent is None else trace.set_span_in_context(above)
-    with _tracer.start_as_current_span(
-        name,
-        context,
-        kind,
-        attributes=_allowed(attributes),
-        links=[Link(_context_of(link)) for link in links],
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as opened:
+    hop = parent or current_traceparent()
+    if is_left_out(hop):
+        return _AtHand(hop, _journey.get())
+    return _recorded(name, kind, parent, links, _journey.get(), attributes)
+
+
+class _AtHand(AbstractContextManager[Span]):
+    """All there is to a span that is not recorded: its hop, if it is none that is, and where the journey began."""
+
+    def __init__(self, hop: str | None, began: str | None) -> None:
+        self._hop, self._began = hop, began
+
+    def __enter__(self) -> Span:
+        self._tokens: tuple[Token[str | None], Token[str | None]] = _hop.set(self._hop), _journey.set(self._began)
+        return INVALID_SPAN
+
+    def __exit__(self, *_error: object) -> None:
+        hop, journey = self._tokens
+        _hop.reset(hop)
+        _journey.reset(journey)
+
+
+@contextmanager
+def _recorded(
+    name: str,
+    kind: SpanKind,
+    parent: str | None,
+    links: Sequence[str],
+    began: str | None,
+    attributes: dict[str, AttributeValue],
+) -> Iterator[Span]:
+    context = None if parent is None else trace.set_span_in_context(NonRecordingSpan(_context_of(parent)))
+    with (
+        _AtHand(None, began),
+        _tracer.start_as_current_span(
+            name,
+            context,
+            kind,
+            attributes=_allowed(attributes),
+            links=[Link(_context_of(link)) for link in links],
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as opened,
+    ):
         try:
             yield opened
         except Exception as error:
@@ -98,9 +140,9 @@ def span(
             raise
 
 
-def _is_left_out(above: SpanContext) -> bool:
-    """Decided where the journey began, and for all of it."""
-    return above.is_valid and not above.trace_flags.sampled
+def is_left_out(traceparent: str | None) -> bool:
+    """Of a journey that is not sampled."""
+    return _LEFT_OUT.fullmatch(traceparent or "") is not None
 
 
 def mark_failed(opened: Span, error_type: str) -> None:
@@ -110,6 +152,8 @@ def mark_failed(opened: Span, error_type: str) -> None:
 
 def annotate(**attributes: AttributeValue) -> None:
     """Add allowed attributes to the span at hand."""
+    if _hop.get() is not None:
+        return
     for name, value in _allowed(attributes).items():
         trace.get_current_span().set_attribute(name, value)
 
@@ -123,6 +167,8 @@ def _allowed(attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]
 
 def current_traceparent() -> str | None:
     """The span at hand as a W3C ``traceparent``; None outside a trace."""
+    if hop := _hop.get():
+        return hop
     context = trace.get_current_span().get_span_context()
     if not context.is_valid:
         return None
@@ -136,7 +182,7 @@ def current_journey() -> str | None:
 
 def trace_id_of(traceparent: str | None) -> str | None:
     """The trace id in 32 hex digits."""
-    return traceparent.split("-")[1] if is_traceparent(traceparent) and traceparent else None
+    return traceparent[3:35] if traceparent and is_traceparent(traceparent) else None
 
 
 @contextmanager
@@ -149,19 +195,19 @@ def journey(traceparent: str | None) -> Iterator[None]:
         _journey.reset(token)
 
 
-@contextmanager
 def continued(
     name: str, kind: SpanKind, *, began: str | None, hop: str | None = None, **attributes: AttributeValue
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """A span in the trace of the journey that began at ``began``, whoever made the hop.
 
     A hop of the same trace is the parent; one of another trace (a stranger's request, a timer) is linked.
     """
     hop = hop or current_traceparent()
-    same = trace_id_of(hop) == trace_id_of(began) or began is None
-    parent, links = (hop, ()) if same else (began, (hop,) if hop else ())
-    with journey(began or hop), span(name, kind, parent=parent, links=links, **attributes) as opened:
-        yield opened
+    same = began is None or trace_id_of(hop) == trace_id_of(began)
+    parent = hop if same else began
+    if is_left_out(parent):
+        return _AtHand(parent, began or hop)
+    return _recorded(name, kind, parent, () if same or hop is None else (hop,), began or hop, attributes)
 
 
 def is_traceparent(text: str | None) -> bool:

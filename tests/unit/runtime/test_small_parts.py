@@ -14,6 +14,7 @@ from ihala_runtime.clock import FileClock, StaleTimeZoneData, check_time_zone_da
 from ihala_runtime.logs import OnceInAWhile
 from ihala_runtime.problem import Problem, parse_body
 from ihala_runtime.retry_schedule import PARKED, BackOff, RetrySchedule
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, TypeAdapter
 
 NOW = datetime(2026, 11, 16, 10, 15, tzinfo=UTC)
@@ -121,3 +122,25 @@ def test_a_journey_that_is_not_sampled_goes_on_under_the_same_traceparent_and_re
     assert not above.is_recording()
     assert not below.is_recording()
     assert telemetry.current_traceparent() is None
+
+
+def test_what_is_sampled_is_recorded_also_within_a_journey_that_is_not() -> None:
+    left_out, sampled = f"00-{'1' * 32}-{'2' * 16}-00", f"00-{'3' * 32}-{'4' * 16}-01"
+
+    with telemetry.span("above", parent=left_out), telemetry.span("apart", parent=sampled):
+        apart = telemetry.current_traceparent()
+
+    assert telemetry.trace_id_of(apart) == "3" * 32
+
+
+def test_a_step_goes_on_in_the_trace_of_its_journey_whoever_made_the_hop() -> None:
+    began, hop = f"00-{'1' * 32}-{'2' * 16}-00", f"00-{'3' * 32}-{'4' * 16}-00"
+
+    with telemetry.continued("timer", SpanKind.INTERNAL, began=began, hop=hop):
+        within = (telemetry.current_journey(), telemetry.current_traceparent())
+    with telemetry.continued("record", SpanKind.CONSUMER, began=None, hop=hop):
+        begun = (telemetry.current_journey(), telemetry.current_traceparent())
+
+    assert within == (began, began)
+    assert begun == (hop, hop)
+    assert telemetry.current_journey() is None
