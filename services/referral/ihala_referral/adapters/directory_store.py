@@ -1,6 +1,6 @@
 """The directory in PostgreSQL: whole records, each change with its event and a new version of the directory."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -16,6 +16,25 @@ SOURCE = "/ihala/referral"
 async def read_partners(connection: asyncpg.Connection) -> list[PartnerRecord]:
     rows = await connection.fetch("SELECT record FROM partner ORDER BY partner_id")
     return [record_of(row["record"]) for row in rows]
+
+
+_PARTNERS_SINCE = """
+SELECT partner.partner_id, partner.version, CASE WHEN known.version IS NULL THEN record END AS record
+FROM partner LEFT JOIN unnest($1::text[], $2::bigint[]) AS known (partner_id, version)
+    ON known.partner_id = partner.partner_id AND known.version = partner.version
+ORDER BY partner.partner_id
+"""
+
+
+async def partners_since(
+    connection: asyncpg.Connection, known: Mapping[str, int]
+) -> list[tuple[str, int, PartnerRecord | None]]:
+    """(id, version, record) of every agency; no record where the known version is still the latest."""
+    rows = await connection.fetch(_PARTNERS_SINCE, list(known), list(known.values()))
+    return [
+        (row["partner_id"], row["version"], record_of(row["record"]) if row["record"] is not None else None)
+        for row in rows
+    ]
 
 
 async def page_of_partners(

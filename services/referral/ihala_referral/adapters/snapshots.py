@@ -14,12 +14,12 @@ from ihala_runtime.clock import Clock
 
 from ihala_referral.adapters.calendar_rows import read_corrections
 from ihala_referral.adapters.capacity_rows import read_places
-from ihala_referral.adapters.directory_store import read_partners
+from ihala_referral.adapters.directory_store import partners_since
 from ihala_referral.adapters.programme_rows import read_programmes
 from ihala_referral.adapters.rule_rows import rule_text
 from ihala_referral.domain.calendar import Calendar
 from ihala_referral.domain.capacity import PlaceBook
-from ihala_referral.domain.directory import Directory, partner_of, programme_of
+from ihala_referral.domain.directory import Directory, Partner, partner_of, programme_of
 from ihala_referral.domain.routing import World
 from ihala_referral.domain.rules import RuleSet, in_force, parse_rule_set
 
@@ -54,6 +54,7 @@ class Environment:
         self._shipped_calendar = shipped_calendar
         self._calendar = (-1, shipped_calendar)
         self._directory = (-1, Directory.of(()))
+        self._partners: dict[str, tuple[int, Partner]] = {}
 
     async def snapshot(self, connection: asyncpg.Connection, case_ids: Sequence[UUID] = ()) -> Snapshot:
         """As committed.  Not for a transaction that changed directory or calendar itself: it may be undone."""
@@ -87,7 +88,17 @@ class Environment:
 
     async def _directory_at(self, connection: asyncpg.Connection, version: int) -> Directory:
         if self._directory[0] != version:
-            records = await read_partners(connection)
+            self._partners = await self._partners_now(connection)
             programmes = map(programme_of, await read_programmes(connection))
-            self._directory = (version, Directory.of(map(partner_of, records), programmes))
+            partners = (partner for _, partner in self._partners.values())
+            self._directory = (version, Directory.of(partners, programmes))
         return self._directory[1]
+
+    async def _partners_now(self, connection: asyncpg.Connection) -> dict[str, tuple[int, Partner]]:
+        """By id, with their versions. Only what has changed is read: of a thousand agencies one changes at a time."""
+        known = self._partners
+        changed = await partners_since(connection, {partner_id: version for partner_id, (version, _) in known.items()})
+        return {
+            partner_id: known[partner_id] if record is None else (version, partner_of(record))
+            for partner_id, version, record in changed
+        }
