@@ -102,8 +102,8 @@ async def step_on(climbed: Climb, system: System, rate: float, length: Length, f
 
 async def one_rung(system: System, rate: float, length: Length, folder: Path, seed: int = 1) -> Rung:
     steps = [Step("warm-up", rate, length.warm_up), Step("step", rate, length.step)]
-    before = cpu_seconds(system.processes())
     async with loading(system, Load(steps, seed), folder) as running:
+        before = cpu_seconds(system.processes())  # to tell a thousand agencies' endpoints where they are is no load
         found = await running.result()
     rss = rss_mb(system.processes())
     used = cpu_seconds(system.processes())
