@@ -48,7 +48,8 @@ class Receipt:
     reason: str | None = None
     next_attempt_at: datetime | None = None
 
-    def about(self, delivery: Delivery) -> NewEvent:
+    def about(self, delivery: Delivery, made_in: str | None = None) -> NewEvent:
+        """made_in: the ``traceparent`` of the try; default: the span at hand."""
         payload = DeliveryEvent(
             delivery_id=delivery.delivery_id,
             event_id=delivery.event_id,
@@ -77,11 +78,12 @@ class Receipt:
             correlation_id=delivery.correlation_id,
             causation_id=str(delivery.event_id),
             journey=delivery.journey,
+            made_in=made_in,
         )
 
 
-def of_try(tried: Tried, verdict: Verdict) -> Receipt:
-    return Receipt(
+def of_try(tried: Tried, verdict: Verdict) -> NewEvent:
+    receipt = Receipt(
         state=verdict.state,
         channel=Channel.WEBHOOK,
         sequence=tried.due.sequence + 1,
@@ -92,6 +94,7 @@ def of_try(tried: Tried, verdict: Verdict) -> Receipt:
         reason=tried.result.reason,
         next_attempt_at=verdict.next_attempt_at,
     )
+    return receipt.about(tried.due.delivery, tried.traceparent)
 
 
 def held_back(why: Failure, sequence: int, attempt: int, at: datetime) -> Receipt:

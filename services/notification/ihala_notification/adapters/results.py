@@ -37,7 +37,7 @@ class PostgresResults:
             mine = {row["delivery_id"] for row in rows}
             for each, meaning in judged:
                 if each.due.delivery.delivery_id in mine:
-                    work.record(each.context.run(receipts.of_try(each, meaning).about, each.due.delivery))
+                    work.record(receipts.of_try(each, meaning))
             await self.endpoints.judge(work, tried, unwell)
         for each, meaning in judged:
             measures.DELIVERIES.labels(meaning.state.value).inc()

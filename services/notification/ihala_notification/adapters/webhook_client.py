@@ -174,8 +174,8 @@ class WebhookClient:
 
     async def _beginning_of(self, response: aiohttp.ClientResponse) -> bytes:
         """The first kilobyte. An answer that is too long or too slow costs the connection, nothing else."""
-        if response.content.at_eof():
-            return b""
+        if response.content.is_eof():  # it came together with the head, as short answers do
+            return response.content.read_nowait()[:KEPT_ANSWER_BYTES]
         kept = bytearray()
         read = 0
         try:

@@ -1,7 +1,6 @@
 """One message on its way to one agency: what is planned, what is due, how it ended."""
 
-from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -71,12 +70,12 @@ class DueDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One try that was made. context: of its span, so that its receipt continues the trace."""
+    """One try that was made. traceparent: of its span, so that its receipt continues the trace."""
 
     due: DueDelivery
     result: AttemptResult
     at: datetime
-    context: Context = field(default_factory=copy_context)
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)

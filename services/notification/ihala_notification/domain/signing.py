@@ -39,7 +39,9 @@ class SigningKey:
 
     def sign(self, signed: bytes) -> str:
         if self.kind is SignatureKind.HMAC:
-            signature = hmac.digest(self.material, signed, hashlib.sha256)
+            keyed = self._keyed.copy()
+            keyed.update(signed)
+            signature = keyed.digest()
         else:
             signature = self._private.sign(signed)
         return f"{self.kind},{base64.b64encode(signature).decode()}"
@@ -49,6 +51,10 @@ class SigningKey:
         if self.kind is SignatureKind.HMAC:
             return "whsec_" + base64.b64encode(self.material).decode()
         return "whpk_" + base64.b64encode(self._private.public_key().public_bytes_raw()).decode()
+
+    @cached_property
+    def _keyed(self) -> hmac.HMAC:
+        return hmac.new(self.material, digestmod=hashlib.sha256)
 
     @cached_property
     def _private(self) -> Ed25519PrivateKey:

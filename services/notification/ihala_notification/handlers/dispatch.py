@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -38,6 +37,7 @@ LANE_LOW = 25
 MOST_SENT_AT_ONCE = 500
 RECORDED_AT_ONCE = 200
 POLL_SECONDS = 1.0
+LEAST_REST_SECONDS = 0.03  # a look goes through all agencies; what many ask for meanwhile is one look
 SHOW_SECONDS = 1.0
 # Shorter than the time after which others take an unseen copy's leases (`claims.UNSEEN_SECONDS`).
 SEEN_FOR_SECONDS = 6.5
@@ -156,7 +156,7 @@ class Dispatcher:
         for each in due:
             self._lane(each.delivery.partner_id).queue.append(each)
         for partner_id in {each.delivery.partner_id for each in due}:
-            self._pump(self._lane(partner_id))
+            self._pump(self._lanes[partner_id])
 
     def forget(self, delivery_ids: Iterable[UUID]) -> None:
         """Suppressed while they waited here."""
@@ -289,34 +289,32 @@ class Dispatcher:
 
     async def _send(self, due: DueDelivery) -> Tried:
         delivery = due.delivery
-        with (
-            telemetry.journey(delivery.journey),
-            telemetry.span(
-                "webhook",
-                SpanKind.CLIENT,
-                parent=delivery.traceparent,
-                http__request__method="POST",
-                ihala__event__type=delivery.event_type,
-                ihala__referral__id=str(delivery.referral_id),
-                ihala__partner__id=delivery.partner_id,
-                ihala__delivery__id=str(delivery.delivery_id),
-                ihala__attempt=due.tries + 1,
-            ) as span,
-        ):
-            result = await self._post(self._endpoints.get(delivery.partner_id), due)
+        with telemetry.span(
+            "webhook",
+            SpanKind.CLIENT,
+            parent=delivery.traceparent,
+            http__request__method="POST",
+            ihala__event__type=delivery.event_type,
+            ihala__referral__id=str(delivery.referral_id),
+            ihala__partner__id=delivery.partner_id,
+            ihala__delivery__id=str(delivery.delivery_id),
+            ihala__attempt=due.tries + 1,
+        ) as span:
+            traceparent = telemetry.current_traceparent()
+            result = await self._post(self._endpoints.get(delivery.partner_id), due, traceparent)
             if result.status is not None:
                 span.set_attribute("http.response.status_code", result.status)
             if result.reason is not None:
                 telemetry.mark_failed(span, result.reason)
-            return Tried(due, result, datetime.now(UTC), copy_context())
+        return Tried(due, result, datetime.now(UTC), traceparent)
 
-    async def _post(self, endpoint: Endpoint | None, due: DueDelivery) -> AttemptResult:
+    async def _post(self, endpoint: Endpoint | None, due: DueDelivery, traceparent: str | None) -> AttemptResult:
         if endpoint is None:
             return AttemptResult(None, Failure.NO_ENDPOINT, 0)
         body = due.delivery.body
         headers = webhook_headers(str(due.delivery.delivery_id), body, endpoint.keys, int(time.time()))
-        if here := telemetry.current_traceparent():
-            headers["traceparent"] = here
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         failpoints.reach("webhook.before")
         result = await self._sender.post(endpoint.url, headers, body)
         failpoints.reach("webhook.answered")
@@ -425,12 +423,16 @@ class Dispatcher:
                 return 0
 
     async def _rest(self) -> None:
+        await asyncio.sleep(LEAST_REST_SECONDS)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS - LEAST_REST_SECONDS)
         self._wake.clear()
 
     def _lane(self, partner_id: str) -> Lane:
-        return self._lanes.setdefault(partner_id, Lane(partner_id))
+        lane = self._lanes.get(partner_id)
+        if lane is None:
+            lane = self._lanes[partner_id] = Lane(partner_id)
+        return lane
 
 
 def _counted(due: Iterable[DueDelivery]) -> dict[str, int]:
