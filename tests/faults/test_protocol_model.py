@@ -38,6 +38,12 @@ TOPIC = a_topic(PARTITIONS)
 GROUP = "model"
 MOST_AWAITS = 60
 Steps = Generator[Any, Any, Any]
+Effects = list[tuple[str, str, int]]
+EFFECTS = """
+INSERT INTO effect (event_id, key, sequence)
+SELECT event_id, key, sequence FROM unnest($1::text[], $2::text[], $3::bigint[])
+    WITH ORDINALITY AS given (event_id, key, sequence, place) ORDER BY place
+"""
 
 
 class Died(Exception):
@@ -155,11 +161,11 @@ class Protocol(RuleBasedStateMachine):
     def relay(self, awaits: int) -> None:
         self.do(self._source_acts(self._relay(), awaits))
 
-    @rule(awaits=st.integers(0, MOST_AWAITS), commits=st.booleans())
-    def consume(self, awaits: int, commits: bool) -> None:
+    @rule(awaits=st.integers(0, MOST_AWAITS), commits=st.booleans(), at_once=st.booleans())
+    def consume(self, awaits: int, commits: bool, at_once: bool) -> None:
         """commits: the task beside it, which commits what is finished, had a turn at the end, be it before it died."""
         if records := self.broker.waiting():
-            subscription = self._subscription()
+            subscription = self._subscription(at_once)
             self.do(self._sink_acts(subscription._on_batch(records), awaits))
             if commits:
                 self.do(subscription.commit())
@@ -218,34 +224,32 @@ class Protocol(RuleBasedStateMachine):
     async def _producer(self) -> Any:
         return self.broker
 
-    def _runner(self) -> ConsumerRunner:
+    def _runner(self, at_once: bool) -> ConsumerRunner:
         kind = an_event_kind(TOPIC)
-        return ConsumerRunner(Consumer(GROUP, self._scope, {kind.type: self._handle}), self.sink)
+        return ConsumerRunner(Consumer(GROUP, self._scope, {kind.type: self._handle}, at_once=at_once), self.sink)
 
-    def _subscription(self) -> Subscription:
-        subscription = Subscription(self._runner())
+    def _subscription(self, at_once: bool) -> Subscription:
+        subscription = Subscription(self._runner(at_once))
         subscription._subscriber = SimpleNamespace(consumer=self.broker)
         return subscription
 
     @asynccontextmanager
     async def _scope(self, work: Work, _received: Sequence[Received]) -> Any:
-        yield work
+        effects: Effects = []
+        yield effects
+        if effects:
+            work.writes.add(EFFECTS, *(list(column) for column in zip(*effects, strict=True)))
 
-    async def _handle(self, work: Work, received: Received) -> None:
+    async def _handle(self, effects: Effects, received: Received) -> None:
         key = (received.key or b"").decode()
         if UUID(key) in self.broken:
             raise TemporaryFailure("broken", "for now")
-        await work.conn.execute(
-            "INSERT INTO effect (event_id, key, sequence) VALUES ($1, $2, $3)",
-            received.envelope.id,
-            key,
-            received.envelope.sequence,
-        )
+        effects.append((received.envelope.id, key, received.envelope.sequence or 0))
 
     async def _retry(self) -> None:
         async with self.sink.connection() as connection:
             await connection.execute("UPDATE parked SET next_attempt_at = now(), attempts = 1 WHERE state = 'waiting'")
-        await self._runner()._retry_due()
+        await self._runner(at_once=False)._retry_due()
 
     # --- what holds
 
@@ -288,7 +292,7 @@ class Protocol(RuleBasedStateMachine):
         for _ in range(200):
             await self._relay()
             if records := self.broker.waiting():
-                subscription = self._subscription()
+                subscription = self._subscription(at_once=True)
                 await subscription._on_batch(records)
                 await subscription.commit()
             await self._retry()

@@ -20,7 +20,7 @@ from ihala_runtime import metric_names as metrics
 from ihala_runtime.failures import DependencyDown, InvalidMessage, failure_class, is_infrastructure
 from ihala_runtime.logs import logger
 from ihala_runtime.parking import Parked
-from ihala_runtime.postgres import Database, Work
+from ihala_runtime.postgres import Database, NeedsTransaction, Work
 from ihala_runtime.received import RawRecord, Received, decode
 from ihala_runtime.retry_schedule import BackOff
 
@@ -66,8 +66,9 @@ class Consumer(Generic[S]):
     once.  inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).  traced: False for
     a read model, whose updates say nothing of the journey.  unhurried: the broker gathers for half a second, where
     nobody waits for the result.  read_model: the table that holds nothing but what this topic told, if there is one.
-    answer_again: for records handled before whose sender asks what became of them.  repeatable: handling a record
-    again, or late, changes nothing: one statement that needs no inbox rows and no transaction.
+    answer_again: for records handled before whose sender asks what became of them.  at_once: most batches are
+    reads that lock nothing and one statement, with the inbox rows in it; the others are done again in a transaction.
+    repeatable: the same, and handling a record again, or late, changes nothing: no inbox rows.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Consumer(Generic[S]):
     unhurried: bool = False
     read_model: ReadModel | None = None
     answer_again: Callable[[S, Sequence[Received]], Awaitable[None]] | None = None
+    at_once: bool = False
     repeatable: bool = False
 
 
@@ -185,15 +187,32 @@ class ConsumerRunner:
             await self._batch(records, read_payloads=True)
 
     async def _batch(self, records: Sequence[RawRecord], *, read_payloads: bool = False) -> None:
-        """All records in one transaction; the first failure undoes it."""
+        """All records, or none: the first failure undoes it."""
         good, poison = self._decoded(records, read_payloads=read_payloads)
-        without = self.consumer.repeatable and not poison
-        async with self._database.repeatable() if without else self._database.transaction() as work:
+        if not poison and await self._at_once(good):
+            return
+        async with self._database.transaction() as work:
             await parking.park_all(work, self.consumer.name, poison)
             fresh, asked, behind = await self._claimed(work, good)
             await self._handle_all(work, fresh, asked)
         self._failed_in_a_row = 0 if fresh else self._failed_in_a_row
         self._count(handled=len(fresh), parked=len(poison) + behind, repeated=len(good) - behind - len(fresh))
+
+    async def _at_once(self, received: Sequence[Received]) -> bool:
+        """In one statement, if these records come for the first time and need no more; False: nothing was done."""
+        if not received or not (self.consumer.at_once or self.consumer.repeatable):
+            return not received
+        first = self._first_of_each(received)
+        try:
+            async with self._database.at_once() as work:
+                await self._handle_all(work, list(first.values()), [])
+                if not self.consumer.repeatable:
+                    inbox.claim_first(work.writes, self.consumer.name, {key: each.key for key, each in first.items()})
+        except (NeedsTransaction, *inbox.NOT_FIRST):
+            return False
+        self._failed_in_a_row = 0
+        self._count(handled=len(first), repeated=len(received) - len(first))
+        return True
 
     async def _one_by_one(self, records: Sequence[RawRecord]) -> None:
         """One savepoint a record: what fails is parked, with its key's later records behind it.

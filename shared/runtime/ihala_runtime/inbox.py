@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from ihala_runtime.postgres import Writes
+
 KEEP_DAYS = 30
 """Longer than Kafka keeps a record plus the longest replay with effects."""
 CLEAN_ROWS = 5000
@@ -34,18 +36,33 @@ SELECT source, event_id, NULL::bytea AS key FROM claimed UNION ALL SELECT NULL, 
 """
 
 
+# A record that was handled before, or whose key waits (it has no id then), is refused with all that goes along.
+_CLAIM_FIRST = """
+INSERT INTO inbox (consumer, source, event_id)
+SELECT $1, source, CASE WHEN parked.key IS NULL THEN event_id END
+FROM unnest($2::text[], $3::text[], $4::bytea[]) AS given (source, event_id, key)
+    LEFT JOIN (SELECT DISTINCT key FROM parked WHERE consumer = $1 AND state = 'waiting' AND key = ANY($4)) AS parked
+    USING (key)
+"""
+NOT_FIRST = (asyncpg.UniqueViolationError, asyncpg.NotNullViolationError)
+
+
+def claim_first(writes: Writes, consumer: str, records: Mapping[RecordId, bytes | None]) -> None:
+    """Claim them all with the effects, or be refused with NOT_FIRST: for records that most likely come first."""
+    writes.add(_CLAIM_FIRST, consumer, *_columns(records))
+
+
 async def claim(connection: asyncpg.Connection, consumer: str, records: Mapping[RecordId, bytes | None]) -> Claimed:
     """Which records (key by id) this consumer has not handled; they count as handled when the transaction commits."""
-    ordered = sorted(records)  # the same order everywhere, so that two copies never wait for each other in a circle
-    rows = await connection.fetch(
-        _CLAIM,
-        consumer,
-        [source for source, _ in ordered],
-        [event_id for _, event_id in ordered],
-        [records[record_id] for record_id in ordered],
-    )
+    rows = await connection.fetch(_CLAIM, consumer, *_columns(records))
     fresh = {(row["source"], row["event_id"]) for row in rows if row["key"] is None}
     return Claimed(fresh, {row["key"] for row in rows if row["key"] is not None})
+
+
+def _columns(records: Mapping[RecordId, bytes | None]) -> tuple[list[str], list[str], list[bytes | None]]:
+    ordered = sorted(records)  # the same order everywhere, so that two copies never wait for each other in a circle
+    sources, event_ids = [source for source, _ in ordered], [event_id for _, event_id in ordered]
+    return sources, event_ids, [records[record_id] for record_id in ordered]
 
 
 async def clean(connection: asyncpg.Connection) -> None:

@@ -21,7 +21,7 @@ from ihala_runtime.logs import logger
 from ihala_runtime.received import RawRecord
 from ihala_runtime.retry_schedule import BackOff
 
-COMMIT_EVERY_SECONDS = 0.25
+COMMIT_EVERY_SECONDS = 1.0  # after a kill that much comes again, and has no second effect
 LAG_EVERY_SECONDS = 2.0
 LOOK_AGAIN_MS = 500
 ENOUGH_BYTES = 262_144

@@ -40,6 +40,7 @@ RELAY = "ihala-relay"
 PASS_ROWS = 500
 POLL_SECONDS = 0.05  # rows of other copies of the service, which cannot wake us
 POLL_ALONE_SECONDS = 1.0
+QUIET_SECONDS = 0.1  # what is published is deleted with what is read next, or when so long nothing came
 STANDBY_SECONDS = 1.0
 FROZEN_SECONDS = 60  # longer than a pass may wait for Kafka
 REFUSED_RETRY_SECONDS = 10
@@ -161,10 +162,10 @@ class OutboxRelay:
                 await self._readmit_refused(connection)
                 await _measure(connection)
                 self._alone = await _is_alone(connection)
-            if not rows:
-                if self._stopping.is_set():
-                    return
-                await self._wait_for_rows()
+            if not rows and self._stopping.is_set():
+                return
+            if len(rows) < PASS_ROWS:
+                await self._wait_for_rows(QUIET_SECONDS if published else POLL_ALONE_SECONDS)
 
     async def _pass(self, connection: asyncpg.Connection, rows: Sequence[OutboxRow]) -> list[int]:
         """Publish; the ids to delete, which goes with reading what follows them."""
@@ -262,9 +263,9 @@ class OutboxRelay:
             except (KafkaError, TimeoutError, OSError):
                 _log.warning("producer did not stop cleanly", action="relay")
 
-    async def _wait_for_rows(self) -> None:
+    async def _wait_for_rows(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            rest = POLL_ALONE_SECONDS if self._alone else POLL_SECONDS
+            rest = seconds if self._alone else POLL_SECONDS
             await asyncio.wait_for(self._database.committed.wait(), rest)
 
     async def _sleep(self, seconds: float) -> None:

@@ -28,30 +28,49 @@ GONE_SOON = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_k
 MAX_BIGINT = 2**63 - 1
 
 
+class NeedsTransaction(Exception):
+    """What was begun as one statement turns out to lock, or to write, more: it is done again, in a transaction."""
+
+
 class Work:
     """An open transaction. ``conn`` for plain SQL, ``record`` for events; the aggregate's row is locked before.
 
-    ``writes``: statements that go together with the events, at the end or at ``flush``; nothing may read them before.
-    ``after_commit``: called, in order, once what was written is durable; never when it is undone.
+    ``reading``: for reads that lock nothing.  ``writes``: statements that go together with the events, at the end or
+    at ``flush``; nothing may read them before.  ``after_commit``: called, in order, once what was written is durable;
+    never when it is undone.  ``at_once``: there is no transaction; all that is written goes as one statement at the
+    end, and whoever asks for more gets NeedsTransaction.
     """
 
-    def __init__(self, conn: asyncpg.Connection) -> None:
-        self.conn = conn
+    def __init__(self, conn: asyncpg.Connection, *, at_once: bool = False) -> None:
+        self.reading = conn
+        self.at_once = at_once
         self.writes = Writes()
         self.events: list[NewEvent] = []
         self.after_commit: list[Callable[[], None]] = []
         self._stored = 0
+
+    @property
+    def conn(self) -> asyncpg.Connection:
+        if self.at_once:
+            raise NeedsTransaction
+        return self.reading
 
     def record(self, event: NewEvent) -> None:
         self.events.append(event)
 
     async def flush(self) -> None:
         """Store what was gathered and recorded so far, in one round trip."""
+        if self.at_once and (self.writes or len(self.events) > self._stored):
+            raise NeedsTransaction
+        await self.store()
+
+    async def store(self) -> None:
+        """The same at the end."""
         events, self._stored = self.events[self._stored :], len(self.events)
         for statement, arguments in storing(events):
             self.writes.add(statement, *arguments)
         writes, self.writes = self.writes, Writes()
-        await writes.send(self.conn)
+        await writes.send(self.reading)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -119,22 +138,26 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             work = Work(connection)
             yield work
-            await work.flush()
+            await work.store()
             failpoints.reach("commit.before")
+        self._done(work)
+
+    @asynccontextmanager
+    async def at_once(self) -> AsyncIterator[Work]:
+        """Reads, and one statement at the end, which needs no transaction around it. Raises NeedsTransaction."""
+        async with self.connection() as connection:
+            work = Work(connection, at_once=True)
+            yield work
+            failpoints.reach("commit.before")
+            await work.store()
+        self._done(work)
+
+    def _done(self, work: Work) -> None:
         failpoints.reach("commit.after")
         if work.events:
             self.committed.set()
         for act in work.after_commit:
             act()
-
-    @asynccontextmanager
-    async def repeatable(self) -> AsyncIterator[Work]:
-        """No transaction: each statement stands by itself, and doing one again changes nothing. No events."""
-        async with self.connection() as connection:
-            work = Work(connection)
-            yield work
-        if work.events:
-            raise RuntimeError("events belong into the transaction of their change")
 
     async def dedicated(
         self, application_name: str | None = None, *, no_answer_seconds: float | None = None
@@ -160,6 +183,9 @@ class Writes:
     def __init__(self) -> None:
         self._statements: list[str] = []
         self._arguments: list[Any] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._statements)
 
     def add(self, statement: str, *arguments: Any) -> None:
         """statement: plain INSERT, UPDATE or DELETE, its parameters numbered from $1."""

@@ -110,9 +110,11 @@ async def _apply(connection: asyncpg.Connection, consumer: Consumer[Any], receiv
     """By the consumer's own handlers, record by record where one cannot be read."""
     work, learn = Work(connection), _handlers(consumer)
     try:
-        async with connection.transaction(), consumer.open_scope(work, received) as scope:
-            for each in received:
-                await learn[each.type](scope, each)
+        async with connection.transaction():
+            async with consumer.open_scope(work, received) as scope:
+                for each in received:
+                    await learn[each.type](scope, each)
+            await work.flush()
     except InvalidMessage:
         if len(received) > 1:
             for each in received:

@@ -48,6 +48,9 @@ MEASURE_EVERY_SECONDS = 2.0
 CLEAN_EVERY_SECONDS = 60.0
 HOURLY_SECONDS = 3600.0
 DRAIN_SECONDS = 5.0
+KEPT_SECONDS = (
+    65  # idle connections: longer than the clients and proxies before us keep theirs, so that none is reset in use
+)
 THREAD_SWITCH_SECONDS = 0.001  # the thread that exports spans may not keep requests waiting for 5 ms at a time
 GC_ALLOCATIONS = 20_000  # the default of 700 collects several times a request
 # FastAPI would record paths, which hold case references, beside our own spans.
@@ -156,6 +159,7 @@ def run(parts: Parts) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=KEPT_SECONDS,
     )
     server = _Server(config)
     config.callback_notify, config.timeout_notify = _sweep(server), SWEEP_EVERY_SECONDS

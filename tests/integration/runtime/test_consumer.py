@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -29,6 +30,7 @@ from support.runtime import (
 from support.waiting import wait_until
 
 KIND = "ihala.ops.record-parked.v1"
+INSERT_EFFECT = "INSERT INTO effect (event_id, sequence) VALUES ($1, $2)"
 
 
 def a_consumer(topic: Topic, handler: object = note_effect) -> Consumer[Work]:
@@ -295,13 +297,109 @@ async def test_a_flood_of_what_cannot_be_read_passes_and_does_not_stop_the_consu
     assert took < 30
 
 
+def at_once(handler: object) -> Consumer[Work]:
+    handlers = {KIND: handler}
+    return Consumer(f"test.{uuid7().hex[-12:]}", plain_scope, handlers, at_once=True)  # type: ignore[arg-type]
+
+
+async def gather_effect(work: Work, received: Received) -> None:
+    work.writes.add(INSERT_EFFECT, received.envelope.id, received.envelope.sequence)
+
+
+def id_of(record: RawRecord) -> str:
+    return (dict(record.headers)["ce_id"] or b"").decode()
+
+
+@pytest.mark.parametrize("came_before", [0, 1, 2])
+async def test_a_batch_at_once_is_done_again_in_a_transaction_when_some_of_it_came_before(
+    new_database: NewDatabase, came_before: int
+) -> None:
+    seen: list[bool] = []
+
+    async def handle(work: Work, received: Received) -> None:
+        seen.append(work.at_once)
+        await gather_effect(work, received)
+
+    records = [raw(a_topic(1), offset) for offset in (1, 2)]
+    async with migrated_database(new_database) as database:
+        runner = ConsumerRunner(at_once(handle), database)
+        if came_before:
+            await runner.process(records[:came_before])
+        seen.clear()
+
+        await runner.process([*records, records[1]])
+
+        assert sorted(await effects(database)) == sorted(id_of(record) for record in records)
+        assert seen == {0: [True, True], 1: [True, True, False], 2: [True, True]}[came_before]
+
+
+async def test_a_batch_at_once_waits_behind_the_parked_record_of_its_key(new_database: NewDatabase) -> None:
+    async def fail(work: Work, received: Received) -> None:
+        if received.envelope.sequence == 1:
+            raise TemporaryFailure("not-yet", "not yet")
+        await gather_effect(work, received)
+
+    topic = a_topic(1)
+    first, other = raw(topic, 1), raw(topic, 3)
+    later = replace(raw(topic, 2), key=first.key)
+    async with migrated_database(new_database) as database:
+        runner = ConsumerRunner(at_once(fail), database)
+        await runner.process([first])
+
+        await runner.process([later, other])
+
+        assert await effects(database) == [id_of(other)]
+        assert await parked(database) == [("not-yet", "waiting"), ("behind-parked", "waiting")]
+
+
+async def test_what_needs_a_transaction_gets_one_and_its_events_are_stored_once(new_database: NewDatabase) -> None:
+    topic = a_topic(1)
+
+    async def handle(work: Work, received: Received) -> None:
+        work.record(an_event(topic, uuid7(), 1))
+        await note_effect(work, received)
+
+    record = raw(topic, 1)
+    async with migrated_database(new_database) as database:
+        await ConsumerRunner(at_once(handle), database).process([record])
+
+        assert await effects(database) == [id_of(record)]
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM outbox") == 1
+        assert database.committed.is_set()
+
+
+async def test_the_events_of_a_batch_at_once_are_stored_with_it_and_the_relay_is_woken(
+    new_database: NewDatabase,
+) -> None:
+    topic = a_topic(1)
+    told: list[str] = []
+
+    async def handle(work: Work, received: Received) -> None:
+        work.record(an_event(topic, uuid7(), 1))
+        work.after_commit.append(lambda: told.append(received.envelope.id))
+        await gather_effect(work, received)
+
+    record = raw(topic, 1)
+    async with migrated_database(new_database) as database:
+        await ConsumerRunner(at_once(handle), database).process([record])
+
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM outbox JOIN event USING (event_id)") == 1
+            assert await connection.fetchval("SELECT count(*) FROM inbox") == 1
+        assert database.committed.is_set()
+        assert told == [id_of(record)]
+
+
 @asynccontextmanager
 async def one_upsert(work: Work, _received: Sequence[Received]) -> AsyncIterator[dict[str, int]]:
     last: dict[str, int] = {}
     yield last
-    await work.conn.executemany(
-        "INSERT INTO effect SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM effect WHERE event_id = $1)",
-        list(last.items()),
+    work.writes.add(
+        "INSERT INTO effect SELECT * FROM unnest($1::text[], $2::bigint[]) AS given (event_id, sequence)"
+        " WHERE NOT EXISTS (SELECT FROM effect WHERE effect.event_id = given.event_id)",
+        list(last.keys()),
+        list(last.values()),
     )
 
 

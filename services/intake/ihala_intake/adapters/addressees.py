@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 from ihala_events.referral import ReferralEvent
 from ihala_events.vocabulary import ReferralState
+from ihala_runtime.postgres import Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ WHERE known.sequence < EXCLUDED.sequence
 """
 
 
-async def put(connection: asyncpg.Connection, news: Sequence[News]) -> None:
+def put(writes: Writes, news: Sequence[News]) -> None:
     """A batch of events in one statement: of each referral the last that says who is addressed."""
     last: dict[UUID, News] = {}
     for each in news:
@@ -59,7 +60,7 @@ async def put(connection: asyncpg.Connection, news: Sequence[News]) -> None:
             last[each.event.referral_id] = each
     if last:
         columns = zip(*(_columns(each) for each in last.values()), strict=True)
-        await connection.execute(_PUT, *(list(column) for column in columns))
+        writes.add(_PUT, *(list(column) for column in columns))
 
 
 def _columns(news: News) -> tuple[object, ...]:

@@ -56,7 +56,7 @@ async def _together(work: Work, _received: Sequence[Received]) -> AsyncIterator[
     """A batch is collected and stored as one."""
     news: list[News] = []
     yield news
-    await addressees.put(work.conn, news)
+    addressees.put(work.writes, news)
 
 
 async def _learn(news: list[News], received: Received) -> None:

@@ -6,7 +6,7 @@ everywhere, so that a batch and a recording never wait for each other in a circl
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from ihala_events.catalogue import COPIES
 from ihala_events.partner import ReferralCopy
 from ihala_events.topics import party_out
 from ihala_runtime.outbox import NewEvent, new_event
-from ihala_runtime.postgres import Work
+from ihala_runtime.postgres import NeedsTransaction, Work
 
 from ihala_notification.adapters import receipts
 from ihala_notification.adapters.receipts import SOURCE, Receipt, aggregate_of
@@ -159,7 +159,7 @@ class PostgresOutgoing:
 
     async def load(self, referral_ids: Sequence[UUID], partner_ids: Sequence[str]) -> None:
         """All that the handlers may ask, in one round trip."""
-        for row in await self.work.conn.fetch(_LOAD, partner_ids, referral_ids):
+        for row in await self.work.reading.fetch(_LOAD, partner_ids, referral_ids):
             if row["delivery_id"] is not None:
                 waiting = Waiting(delivery_of(row), row["tries"], row["sequence"])
                 self._waiting[row["referral_id"]].append(waiting)
@@ -168,11 +168,13 @@ class PostgresOutgoing:
             else:
                 self._channels[row["partner_id"]] = frozenset(row["channels"])
                 self._stopped |= {row["partner_id"]} if row["stopped"] else set()
+        if self._waiting and self.work.at_once:
+            raise NeedsTransaction  # what waits stays locked until this is stored
 
     async def store(self) -> None:
         if self._newly_over:
             ended = sorted(self._newly_over.items())
-            await self.work.conn.execute(_END_ATTEMPTS, [key for key, _ in ended], [up_to for _, up_to in ended])
+            self.work.writes.add(_END_ATTEMPTS, [key for key, _ in ended], [up_to for _, up_to in ended])
         if self._suppressed:
             await self.work.conn.execute(_SUPPRESS, self._suppressed, Unsent.ATTEMPT_ENDED)
         inserted = await self._insert()
@@ -183,12 +185,19 @@ class PostgresOutgoing:
         if not self._new:
             return set()
         columns = [list(column) for column in zip(*map(_values, self._new.values()), strict=True)]
-        rows = await self.work.conn.fetch(_INSERT, *columns, self.lanes.copy_id, LEASE_SECONDS)
-        inserted = {(row["delivery_id"], row["channel"]) for row in rows}
+        inserted = await self._write([*columns, self.lanes.copy_id, LEASE_SECONDS])
         for key, new in self._new.items():
             for event in new.told if key in inserted else ():
                 self.work.record(event)
         return {delivery_id for delivery_id, channel in inserted if channel == Channel.WEBHOOK}
+
+    async def _write(self, arguments: Sequence[Any]) -> Collection[tuple[UUID, str]]:
+        """Those that were new: all, where one that is there already refuses the whole batch."""
+        if self.work.at_once:
+            self.work.writes.add(_INSERT, *arguments)
+            return self._new.keys()
+        rows = await self.work.conn.fetch(_INSERT_NEW, *arguments)
+        return {(row["delivery_id"], row["channel"]) for row in rows}
 
     def _hand_over(self, inserted: set[UUID]) -> None:
         ends = monotonic() + LEASE_SECONDS
@@ -315,6 +324,5 @@ FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::uuid
     WITH ORDINALITY AS given (delivery_id, channel, event_id, event_type, partner_id, referral_id, attempt_no,
     correlation_id, body, journey, traceparent, state, sequence, reason, leased, place)
 ORDER BY place
-ON CONFLICT (delivery_id, channel) DO NOTHING
-RETURNING delivery_id, channel
 """
+_INSERT_NEW = f"{_INSERT} ON CONFLICT (delivery_id, channel) DO NOTHING RETURNING delivery_id, channel"

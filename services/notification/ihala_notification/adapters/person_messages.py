@@ -45,8 +45,9 @@ class NewMessages:
     async def store(self) -> None:
         if self._new:
             columns = zip(*map(_values, self._new), strict=True)
-            await self.work.conn.execute(_INSERT, *map(list, columns))
+            self.work.writes.add(_INSERT, *map(list, columns))
         if self._over:
+            await self.work.flush()  # what is new may be overtaken too
             await self.work.conn.execute(_OVERTAKE, list(self._over), Why.OVERTAKEN.value)
 
 

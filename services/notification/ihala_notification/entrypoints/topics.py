@@ -79,6 +79,7 @@ def dispatch_consumer(tell_agency: TellAgency, lanes: Lanes) -> Consumer[Batch]:
         handlers=dict.fromkeys(HANDLED_TYPES, tell),
         ignore=OTHERS_BUSINESS.__contains__,
         answer_again=tell_what_became,
+        at_once=True,
     )
 
 

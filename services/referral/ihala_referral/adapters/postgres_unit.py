@@ -217,7 +217,7 @@ async def open_unit(
 ) -> AsyncIterator[PostgresUnit]:
     """A unit with these referrals and cases loaded; stored when the block ends without an exception."""
     await work.flush()  # what an earlier unit of this transaction left is read here
-    snapshot = await environment.snapshot(work.conn, case_ids)
+    snapshot = await environment.snapshot(work.reading, case_ids)
     unit = PostgresUnit(work, environment.clock.now(), snapshot)
     await unit.load(referral_ids, snapshot.known_cases)
     yield unit

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
+from ihala_runtime.postgres import Writes
 
 
 class Sending(NamedTuple):
@@ -15,12 +15,12 @@ class Sending(NamedTuple):
     attempt_no: int
 
 
-async def note_receipts(connection: asyncpg.Connection, receipts: Mapping[Sending, bool]) -> None:
+def note_receipts(writes: Writes, receipts: Mapping[Sending, bool]) -> None:
     """receipts: whether the delivery was at least tried; suppressed unsent it was not."""
     rows = sorted((*sending, tried) for sending, tried in receipts.items())
     if not rows:
         return
-    await connection.execute(
+    writes.add(
         "UPDATE attempt SET tried = attempt.tried OR given.tried,"
         " receipt_at = coalesce(attempt.receipt_at, clock_timestamp())"
         " FROM unnest($1::uuid[], $2::integer[], $3::boolean[]) AS given (referral_id, attempt_no, tried)"

@@ -55,6 +55,7 @@ def case_consumer(environment: Environment) -> Consumer[PostgresUnit]:
             catalogue.INFORMATION_GIVEN.type: _informed,
         },
         answer_again=_tell_again,
+        at_once=True,
     )
 
 

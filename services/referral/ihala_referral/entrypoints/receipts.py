@@ -37,7 +37,7 @@ def receipt_consumer() -> Consumer[Receipts]:
 async def _gathered(work: Work, _received: Sequence[Received]) -> AsyncIterator[Receipts]:
     receipts: Receipts = {}
     yield receipts
-    await note_receipts(work.conn, receipts)
+    note_receipts(work.writes, receipts)
 
 
 async def _note(receipts: Receipts, received: Received) -> None:
