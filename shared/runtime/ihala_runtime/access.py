@@ -89,10 +89,10 @@ class Credentials:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def refresh(self) -> None:
+        """What changed since the last look; everything, when the database's clock was set back meanwhile."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                "SELECT record, changed_at FROM credential"
-                " WHERE changed_at > $1::timestamptz - make_interval(secs => $2)",
+                _CHANGED,
                 self._seen_until if self._records else datetime(2000, 1, 1, tzinfo=UTC),
                 OVERLAP_SECONDS,
             )
@@ -100,6 +100,15 @@ class Credentials:
             record = CredentialChanged.model_validate(row["record"])
             self._records[record.credential_id] = record
             self._seen_until = max(self._seen_until, row["changed_at"])
+        if rows:
+            self._seen_until = min(self._seen_until, rows[0]["now"])
+
+
+_CHANGED = """
+SELECT record, changed_at, clock_timestamp() AS now FROM credential
+WHERE changed_at > CASE WHEN $1::timestamptz <= clock_timestamp() THEN $1 - make_interval(secs => $2)
+    ELSE '-infinity' END
+"""
 
 
 async def store_credential(connection: asyncpg.Connection, record: CredentialChanged) -> None:
