@@ -372,6 +372,24 @@ async def test_a_copy_that_was_paused_sends_nothing_that_another_took_over(new_d
         assert {state for _, state in await other.states()} == {"delivered"}
 
 
+async def test_of_results_that_are_written_together_one_without_its_lease_decides_nothing(
+    world: NotificationWorld,
+) -> None:
+    gate = world.sender.gates[ESSP_ADDRESS] = asyncio.Event()
+    lost, kept = ReferralStory().event("sent"), ReferralStory().event("sent")
+    await world.tell(lost, kept)
+    await world.rows("UPDATE delivery SET lease_owner = gen_random_uuid() WHERE event_id = $1", lost.event_id)
+
+    gate.set()
+    await world.settled(2)
+
+    assert await world.states() == [("sent", "pending"), ("sent", "delivered")]
+    (receipt,) = await world.published()
+    assert receipt["event_id"] == str(kept.event_id)
+    (row,) = await world.rows("SELECT tries, sequence, last_status FROM delivery WHERE event_id = $1", lost.event_id)
+    assert (row["tries"], row["sequence"], row["last_status"]) == (0, 0, None)
+
+
 async def test_a_lease_that_its_copy_was_never_told_of_is_given_back_within_seconds(
     world: NotificationWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
