@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from ihala_events.vocabulary import PartnerType
+
 COMMUNES = [
     "AGD-AGADIR", "AGD-DRARGUA", "AGD-AOURIR", "INE-INEZGANE", "INE-AIT-MELLOUL", "INE-DCHEIRA", "INE-LQLIAA",
     "INE-TEMSIA", "INE-OULAD-DAHOU",
@@ -22,6 +24,17 @@ TEMPLATE: dict[str, Any] = {
     },
     "staff": ["officer-1"],
 }  # fmt: skip
+TEN_NEEDS = (
+    "HEA-PHC", "HEA-CHR", "HEA-MED", "HEA-COV", "SOC-CAS", "SOC-FOO", "SOC-NFI", "SOC-EMP", "SOC-LEG", "SOC-CIV",
+)  # fmt: skip
+LARGEST: dict[str, Any] = TEMPLATE | {
+    "languages": [{"tag": tag, "level": "good"} for tag in ("fr", "en", "ar", "wo", "ff")],
+    "needs": [{"need_code": code, "note": "comes in the morning " * 13} for code in TEN_NEEDS],
+    "consent": TEMPLATE["consent"] | {
+        "scope": [{"need_code": code, "partner_types": [kind.value for kind in PartnerType]} for code in TEN_NEEDS],
+    },
+}  # fmt: skip
+"""As many needs as an intake may hold, a referral of each, and the longest notes."""
 
 _letters = random.SystemRandom()
 _numbers = count()

@@ -7,6 +7,7 @@ yet told: outboxes, topics and queues together) does not grow.  Rule: a void ste
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.load import Load, Step, StepResult, loading
 from benchmarks.systems import System, cpu_seconds, rss_mb
@@ -100,9 +101,10 @@ async def step_on(climbed: Climb, system: System, rate: float, length: Length, f
     return 0 if rung.is_sustained else 1
 
 
-async def one_rung(system: System, rate: float, length: Length, folder: Path, seed: int = 1) -> Rung:
+async def one_rung(system: System, rate: float, length: Length, folder: Path, seed: int = 1, **asked: Any) -> Rung:
+    """asked: what else the load is told (`Load`)."""
     steps = [Step("warm-up", rate, length.warm_up), Step("step", rate, length.step)]
-    async with loading(system, Load(steps, seed), folder) as running:
+    async with loading(system, Load(steps, seed, **asked), folder) as running:
         before = cpu_seconds(system.processes())  # to tell a thousand agencies' endpoints where they are is no load
         found = await running.result()
     rss = rss_mb(system.processes())

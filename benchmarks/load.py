@@ -39,12 +39,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """slow: agency → seconds until it answers, below zero never."""
+    """slow: agency → seconds until it answers, below zero never.  webhooks: how many each intake causes."""
 
     steps: Sequence[Step]
     seed: int = 1
     drain_seconds: float = DRAIN_SECONDS
     slow: Mapping[str, float] = field(default_factory=dict)
+    intake: Mapping[str, Any] = field(default_factory=lambda: TEMPLATE)
+    webhooks: int = 1
 
 
 class StepResult(BaseModel):
@@ -161,7 +163,8 @@ def orders_of(system: System, load: Load, port: int) -> dict[str, Any]:
         "seed": load.seed,
         "drain_seconds": load.drain_seconds,
         "communes": COMMUNES,
-        "intake": TEMPLATE,
+        "intake": dict(load.intake),
+        "webhooks": load.webhooks,
         "slow": dict(load.slow),
     }
 

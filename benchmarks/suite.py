@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import backlog, costs, growth, partners, power_loss, recovery, soak
+from benchmarks.intakes import LARGEST, TEN_NEEDS
 from benchmarks.ladder import COMMON_RATE, LONG, QUICK, Climb, Length, Rung, climb, one_rung
 from benchmarks.load import StepResult
 from benchmarks.plots import line_plot
@@ -195,6 +197,26 @@ async def agencies_part(report: Report, extent: Extent, folder: Path) -> None:
     report.add(f"Agencies in the directory, at {extent.rate:g}/s", table(names, rows))
 
 
+async def needs_part(report: Report, extent: Extent, folder: Path) -> None:
+    """The same number of referrals a second, by intakes of one need and of ten with all that an intake may hold."""
+    async with ihala(folder / "system") as system:
+        one = await one_rung(system, extent.rate, extent.length, folder / "one")
+        asked: dict[str, Any] = {"intake": LARGEST, "webhooks": len(TEN_NEEDS)}
+        ten = await one_rung(system, extent.rate / len(TEN_NEEDS), extent.length, folder / "ten", **asked)
+    rows = []
+    for name, needs, rung in (("one need", 1, one), ("ten needs", len(TEN_NEEDS), ten)):
+        note(report, name, rung.result)
+        ms = sum(rung.cpu_ms[each] for each in growth.SERVICES) / needs
+        rows.append([name, f"{ms:.2f}", *(f"{rung.result.ms('due_to_told', p):.0f}" for p in ("p50", "p99"))])
+    names = [
+        "an intake of",
+        "CPU ms a referral, services and PostgreSQL",
+        "p50 until the last agency is told, ms",
+        "p99",
+    ]
+    report.add(f"Needs of an intake, at {extent.rate:g} referrals/s", table(names, rows))
+
+
 async def partners_part(report: Report, extent: Extent, folder: Path) -> None:
     async with ihala(folder / "system") as system:
         found = await partners.slow_partners(system, extent.rate, extent.length.step, folder)
@@ -276,6 +298,7 @@ PARTS: Mapping[str, Part] = {
     "backlog": backlog_part,
     "growth": growth_part,
     "agencies": agencies_part,
+    "needs": needs_part,
     "partners": partners_part,
     "recovery": recovery_part,
     "power-loss": power_loss_part,

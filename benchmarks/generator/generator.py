@@ -43,9 +43,11 @@ class Sent:
 
 @dataclass
 class Arrival:
-    first: float
+    """whole: when as many webhooks had come as the intake causes; None: not yet."""
+
     slow: bool
-    times: int = 1
+    times: int = 0
+    whole: float | None = None
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Record:
 
     @property
     def waiting(self) -> set[str]:
-        return self.accepted - self.arrivals.keys()
+        return self.accepted - {case_ref for case_ref, arrived in self.arrivals.items() if arrived.whole}
 
 
 Span = Callable[[Sent, Arrival | None], float | None]
@@ -65,7 +67,8 @@ Span = Callable[[Sent, Arrival | None], float | None]
 def _told(of: Callable[[Sent], float | None]) -> Span:
     def took(sent: Sent, arrived: Arrival | None) -> float | None:
         start = of(sent)
-        return arrived.first - start if arrived and not arrived.slow and start is not None else None
+        whole = arrived.whole if arrived and not arrived.slow else None
+        return whole - start if whole is not None and start is not None else None
 
     return took
 
@@ -97,10 +100,10 @@ async def serve(orders: dict[str, Any], record: Record) -> web.AppRunner:
         at = time.perf_counter()
         case_ref = (await request.json())["data"]["case_ref"]
         seconds = orders["slow"].get(request.match_info["partner"])
-        if case_ref in record.arrivals:
-            record.arrivals[case_ref].times += 1
-        else:
-            record.arrivals[case_ref] = Arrival(at, seconds is not None)
+        arrived = record.arrivals.setdefault(case_ref, Arrival(seconds is not None))
+        arrived.times += 1
+        if arrived.times == orders["webhooks"]:
+            arrived.whole = at
         await asyncio.sleep(seconds or 0 if (seconds or 0) >= 0 else MOST_MICROSECONDS)
         return web.Response(status=204)
 
@@ -163,18 +166,19 @@ async def tell(record: Record) -> None:
         print(json.dumps(line), flush=True)
 
 
-def result_of(folder: Path, step: dict[str, Any], sent: list[Sent], record: Record) -> dict[str, Any]:
+def result_of(folder: Path, step: dict[str, Any], sent: list[Sent], record: Record, webhooks: int) -> dict[str, Any]:
     pairs = [(each, record.arrivals.get(each.case_ref or "")) for each in sent]
     accepted = [(each, arrived) for each, arrived in pairs if each.case_ref]
-    quick = [arrived for _, arrived in accepted if arrived and not arrived.slow]
+    whole = [arrived for _, arrived in accepted if arrived and arrived.whole is not None]
+    quick = [arrived for arrived in whole if not arrived.slow]
     return {
         **step,
         "sent": len(sent),
         "accepted": len(accepted),
         "told": len(quick),
-        "told_slow": sum(arrived is not None and arrived.slow for _, arrived in accepted),
-        "lost": sum(arrived is None for _, arrived in accepted),
-        "doubled": sum(arrived.times > 1 for arrived in quick),
+        "told_slow": len(whole) - len(quick),
+        "lost": len(accepted) - len(whole),
+        "doubled": sum(arrived.times > webhooks for arrived in quick),
         "refused": Counter(str(each.status) for each in sent if not each.case_ref),
         "latencies_ms": {
             name: figures(folder / f"{step['name']}.{name}.hgrm", of, pairs) for name, of in SPANS.items()
@@ -204,7 +208,7 @@ async def main(orders: dict[str, Any], folder: Path) -> None:
     progress.cancel()
     await runner.cleanup()
     steps = [
-        result_of(folder, step, [each for each in record.sent if each.step == index], record)
+        result_of(folder, step, [each for each in record.sent if each.step == index], record, orders["webhooks"])
         for index, step in enumerate(orders["steps"])
     ]
     result = {"cpu_seconds": time.process_time(), "steps": steps}

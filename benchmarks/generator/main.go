@@ -23,7 +23,8 @@ type Step struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Orders say what to send, where and when. Slow: seconds until an agency's answer; below zero it never answers.
+// Orders say what to send, where and when. Webhooks: how many an intake causes.
+// Slow: seconds until an agency's answer; below zero it never answers.
 type Orders struct {
 	SubmitURL    string             `json:"submit_url"`
 	Key          string             `json:"key"`
@@ -33,6 +34,7 @@ type Orders struct {
 	DrainSeconds float64            `json:"drain_seconds"`
 	Communes     []string           `json:"communes"`
 	Intake       map[string]any     `json:"intake"`
+	Webhooks     int                `json:"webhooks"`
 	Slow         map[string]float64 `json:"slow"`
 }
 

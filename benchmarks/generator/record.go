@@ -20,8 +20,9 @@ type Sent struct {
 	caseRef                string
 }
 
+// An arrival is whole when as many webhooks have come as the intake causes.
 type arrival struct {
-	first time.Time
+	whole time.Time
 	times int
 	slow  bool
 }
@@ -29,6 +30,7 @@ type arrival struct {
 // Record holds everything sent and received, by id.
 type Record struct {
 	lock     sync.Mutex
+	webhooks int
 	sent     []*Sent
 	accepted map[string]*Sent
 	arrivals map[string]*arrival
@@ -54,7 +56,7 @@ type StepResult struct {
 }
 
 func newRecord(orders Orders) *Record {
-	return &Record{accepted: map[string]*Sent{}, arrivals: map[string]*arrival{}}
+	return &Record{webhooks: orders.Webhooks, accepted: map[string]*Sent{}, arrivals: map[string]*arrival{}}
 }
 
 func (record *Record) begin(step int, due time.Time) *Sent {
@@ -82,7 +84,7 @@ func (record *Record) answered(sent *Sent, status int, caseRef string) {
 	}
 	sent.accepted, sent.caseRef = now, caseRef
 	record.accepted[caseRef] = sent
-	if _, known := record.arrivals[caseRef]; known {
+	if record.isWhole(record.arrivals[caseRef]) {
 		record.matched++
 	}
 }
@@ -92,13 +94,21 @@ func (record *Record) told(caseRef string, at time.Time, slow bool) {
 	defer record.lock.Unlock()
 	known, ok := record.arrivals[caseRef]
 	if !ok {
-		record.arrivals[caseRef] = &arrival{first: at, times: 1, slow: slow}
-		if _, ours := record.accepted[caseRef]; ours {
-			record.matched++
-		}
-		return
+		known = &arrival{slow: slow}
+		record.arrivals[caseRef] = known
 	}
 	known.times++
+	if known.times != record.webhooks {
+		return
+	}
+	known.whole = at
+	if _, ours := record.accepted[caseRef]; ours {
+		record.matched++
+	}
+}
+
+func (record *Record) isWhole(arrived *arrival) bool {
+	return arrived != nil && arrived.times >= record.webhooks
 }
 
 func (record *Record) counts() (sent, accepted, told int) {
@@ -118,7 +128,7 @@ type span struct {
 }
 
 func told(sent *Sent, arrived *arrival) bool {
-	return sent.caseRef != "" && arrived != nil && !arrived.slow
+	return sent.caseRef != "" && arrived != nil && !arrived.whole.IsZero() && !arrived.slow
 }
 
 var spans = []span{
@@ -130,13 +140,13 @@ var spans = []span{
 		if !told(sent, arrived) {
 			return 0, false
 		}
-		return arrived.first.Sub(sent.accepted), true
+		return arrived.whole.Sub(sent.accepted), true
 	}},
 	{"due_to_told", func(sent *Sent, arrived *arrival) (time.Duration, bool) {
 		if !told(sent, arrived) {
 			return 0, false
 		}
-		return arrived.first.Sub(sent.due), true
+		return arrived.whole.Sub(sent.due), true
 	}},
 }
 
@@ -154,7 +164,7 @@ func (record *Record) result(folder string, number int, step Step) StepResult {
 			continue
 		}
 		arrived := record.arrivals[sent.caseRef]
-		count(&result, sent, arrived)
+		record.count(&result, sent, arrived)
 		for _, each := range spans {
 			if took, known := each.of(sent, arrived); known {
 				must(histograms[each.name].RecordValue(min(max(took.Microseconds(), 1), longestMicroseconds)))
@@ -168,19 +178,19 @@ func (record *Record) result(folder string, number int, step Step) StepResult {
 	return result
 }
 
-func count(result *StepResult, sent *Sent, arrived *arrival) {
+func (record *Record) count(result *StepResult, sent *Sent, arrived *arrival) {
 	result.Sent++
 	switch {
 	case sent.caseRef == "":
 		result.Refused[fmt.Sprint(sent.status)]++
 		return
-	case arrived == nil:
+	case !record.isWhole(arrived):
 		result.Lost++
 	case arrived.slow:
 		result.ToldSlow++
 	default:
 		result.Told++
-		if arrived.times > 1 {
+		if arrived.times > record.webhooks {
 			result.Doubled++
 		}
 	}

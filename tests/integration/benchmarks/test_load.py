@@ -69,9 +69,10 @@ def _generator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(shutil, "which", lambda _: None)
 
 
-async def load_on(system: Careless, folder: Path) -> LoadResult:
+async def load_on(system: Careless, folder: Path, webhooks: int = 1) -> LoadResult:
+    steps = [Step("only", RATE_PER_SECOND, SECONDS)]
     async with serving(system):
-        return await run_load(system, Load([Step("only", RATE_PER_SECOND, SECONDS)], drain_seconds=1), folder)
+        return await run_load(system, Load(steps, drain_seconds=1, webhooks=webhooks), folder)
 
 
 @pytest.mark.usefixtures("_generator")
@@ -82,6 +83,15 @@ async def test_a_lost_and_a_doubled_id_are_counted_and_void_the_step(tmp_path: P
     assert result.accepted == result.sent - 2
     assert result.told == result.accepted - 1
     assert result.void.startswith("1 lost, 1 doubled")
+
+
+@pytest.mark.usefixtures("_generator")
+async def test_an_intake_of_several_needs_is_told_when_all_of_its_webhooks_have_come(tmp_path: Path) -> None:
+    everyone = set(range(1_000))
+    result = (await load_on(Careless(doubled=everyone, lost={3}, refused={7}), tmp_path, webhooks=2)).step("only")
+
+    assert (result.lost, result.doubled) == (1, 0)
+    assert result.told == result.accepted - 1 == result.sent - 2
 
 
 @pytest.mark.usefixtures("_generator")
