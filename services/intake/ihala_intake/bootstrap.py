@@ -56,6 +56,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         settings=settings,
         database=database,
         migrations=HERE / "migrations",
+        straight=[http.SUBMIT],
         routers=[http.router, protection.router, contact.router, audit_door.router],
         consumers=[lifecycle_consumer(), directory_consumer(), parties_consumer(doors)],
         tasks=[ledger.follow, _anchor_audit(doors.audit_check)],

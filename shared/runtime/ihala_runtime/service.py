@@ -28,7 +28,7 @@ from ihala_runtime.clock import check_time_zone_data
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.health import Health
-from ihala_runtime.http import Limits, Observed, add_common_routes
+from ihala_runtime.http import Limits, Observed, StraightRoute, add_common_routes
 from ihala_runtime.http_connections import SWEEP_EVERY_SECONDS, PatientProtocol
 from ihala_runtime.http_parked import SetAside
 from ihala_runtime.http_parked import router as parked_router
@@ -65,6 +65,7 @@ Task = Callable[[], Awaitable[None]]
 class Parts:
     """What a service's ``bootstrap`` gives.
 
+    straight: routes that are called all the time, looked at first.
     prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  hourly: clean-ups.
     finish: before the relay stops, for work in hand.
     expectations: which of its events others answer.  accounts: what it accounts for, by id.
@@ -77,6 +78,7 @@ class Parts:
     database: Database
     migrations: Path
     routers: Sequence[APIRouter] = ()
+    straight: Sequence[StraightRoute] = ()
     consumers: Sequence[Consumer[Any]] = ()
     tasks: Sequence[Task] = ()
     prepare: Sequence[Task] = ()
@@ -132,6 +134,7 @@ def build_app(parts: Parts) -> FastAPI:
     app.state.set_aside = SetAside(parts.name, parts.database)
     for name, value in parts.state.items():
         setattr(app.state, name, value)
+    app.router.routes[:0] = parts.straight
     for router in (*parts.routers, parked_router, replay_router, reconciliation_router):
         app.include_router(router)
     add_common_routes(app, Health(parts.database, consumers.subscriptions), partial(asyncapi_document, parts.name))

@@ -5,17 +5,17 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response
 from ihala_events.access import Role
 from ihala_events.intake import ConsentRequest, IntakeRequest
 from ihala_events.vocabulary import IntakeState
 from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, allow
-from ihala_runtime.http import IdempotencyKey, body_of
+from ihala_runtime.http import IdempotencyKey, StraightRoute, body_of
 from ihala_runtime.kafka import Consumers
 from ihala_runtime.problem import Problem, parse_body
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from ihala_intake.adapters import cases, duplicates
 from ihala_intake.domain.acceptance import Submitter
@@ -43,8 +43,7 @@ Submitting = Annotated[Principal, allow("desk", "integrator")]
 CaseWorker = Annotated[Principal, allow("desk", "protection")]
 
 
-@router.post("/intakes", status_code=201, tags=["intake"], openapi_extra=body_of(IntakeRequest))
-async def submit(request: Request, principal: Submitting, key: IdempotencyKey) -> JSONResponse:
+async def submit(request: Request, principal: Submitting, key: IdempotencyKey) -> Response:
     """Record an intake: 201 once it is durable. The same key and body: the same answer again."""
     submission = await _prepared(request, principal, key)
     try:
@@ -52,7 +51,17 @@ async def submit(request: Request, principal: Submitting, key: IdempotencyKey) -
     except KeyReused:
         raise Problem.conflict(KeyReused.slug, "The Idempotency-Key was used with another body.") from None
     headers = {"Idempotency-Replayed": "true"} if outcome.replayed else None
-    return JSONResponse(_as_shown(outcome.answer, principal), 201, headers)
+    return Response(to_json(_as_shown(outcome.answer, principal)), 201, headers, "application/json")
+
+
+SUBMIT = StraightRoute(
+    "/v1/intakes",
+    submit,
+    methods=["POST"],
+    status_code=201,
+    tags=["intake"],
+    openapi_extra=body_of(IntakeRequest),
+)
 
 
 @router.post("/intakes:validate", tags=["intake"], openapi_extra=body_of(IntakeRequest))
