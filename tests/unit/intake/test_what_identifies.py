@@ -28,7 +28,7 @@ def test_a_number_is_kept_in_its_international_form(written: str | None, kept: s
     assert normalised_phone(written) == kept
 
 
-@pytest.mark.parametrize("written", ["12345678", "061234567", "+2126", "0"])
+@pytest.mark.parametrize("written", ["12345678", "061234567", "+2126", "0", "+2126123456789", "+212012345678"])
 def test_what_is_no_number_is_refused_without_repeating_it(written: str) -> None:
     with pytest.raises(IntakeRefused) as refused:
         normalised_phone(written)

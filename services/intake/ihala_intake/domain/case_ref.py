@@ -7,5 +7,5 @@ CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 def new_case_ref(prefix: str) -> str:
     """For example ``AG-7K3F-9QX2``. Random: it says nothing of the person or of how many there are."""
-    letters = "".join(secrets.choice(CROCKFORD) for _ in range(8))
+    letters = "".join(CROCKFORD[byte % 32] for byte in secrets.token_bytes(8))  # 256 is a multiple of 32: all alike
     return f"{prefix}-{letters[:4]}-{letters[4:]}"

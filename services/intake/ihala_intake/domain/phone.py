@@ -1,5 +1,7 @@
 """Telephone numbers as people write them, kept as E.164. Foreign numbers are welcome."""
 
+import re
+
 import phonenumbers
 from ihala_events.partner import FieldRefusal
 
@@ -7,12 +9,14 @@ from ihala_intake.domain.errors import IntakeRefused
 
 HOME_REGION = "MA"
 HOME_COUNTRY_CODE = 212
+_AS_KEPT = re.compile(r"\+212[5-8][0-9]{8}")
+"""Of home and in E.164 already, as nearly all are: there is nothing to find out."""
 
 
 def normalised_phone(written: str | None) -> str | None:
     """``0612345678``, ``00212…``, ``212…`` and ``+221…`` in E.164. Raises IntakeRefused for what is no number."""
-    if written is None:
-        return None
+    if written is None or _AS_KEPT.fullmatch(written):
+        return written
     for candidate in (written, f"+{written}") if written[:1] not in "+0" else (written,):
         try:
             number = phonenumbers.parse(candidate, HOME_REGION)
