@@ -1,17 +1,18 @@
 """A case that may repeat another waits for a human; nothing is merged, no desk learns who is known elsewhere."""
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from ihala_events.intake import IntakeRequest
-from ihala_intake.adapters.duplicates import keep_and_compare
+from ihala_events.intake import InformationGiven, IntakeRequest
+from ihala_intake.adapters.duplicates import Claim, claim_and_compare
 from ihala_intake.adapters.sealing import Sealer
-from ihala_intake.domain.acceptance import NewCase, Policy, Submitter, accept, check
+from ihala_intake.domain.acceptance import NewCase, Policy, Submitter, Tally, accept, check
 from ihala_intake.domain.duplicates import person_keys
+from ihala_runtime.postgres import Work
 from pydantic import TypeAdapter
 from support.cases import a_case
 from support.intake_service import Running
@@ -206,11 +207,36 @@ async def test_two_copies_of_the_service_at_once_hold_the_later_one(intake: Runn
     person = a_person()
     first, second = a_new_case(person), a_new_case(person)
     async with intake.database.transaction() as one:
-        assert await keep_and_compare(one.conn, [first]) == {}
+        assert await suspects(one, first) == {}
         later = asyncio.create_task(compared_alone(intake, second))
         await wait_until(lambda: somebody_waits(intake))
 
     assert await later == {second.case_id: {first.case_id}}
+
+
+async def test_of_a_mixed_group_only_what_is_new_is_kept_and_compared(intake: Running) -> None:
+    person = a_person()
+    known, repeated, later = a_new_case(person), a_new_case(a_person()), a_new_case(person)
+    tally = Tally(InformationGiven(date=date(2026, 11, 16), desk_id="baom-agadir", sectors=["HEA"]))
+    async with intake.database.transaction() as work:
+        await suspects(work, known)
+
+        group = [a_claim(repeated, known), a_claim(later, later), Claim(("desk:test", "~ tally"), b"", {}, tally)]
+        new, suspected = await claim_and_compare(work.conn, sorted(group, key=lambda each: each.key))
+
+        kept = await work.conn.fetch("SELECT DISTINCT case_id FROM duplicate_key WHERE block = ANY($1)", blocks(group))
+    assert new == {("desk:test", str(later.case_id)), ("desk:test", "~ tally")}
+    assert suspected == {later.case_id: {known.case_id}}
+    assert {row["case_id"] for row in kept} == {known.case_id, later.case_id}
+
+
+def a_claim(case: NewCase, named_by: NewCase) -> Claim:
+    """named_by: whose id is the idempotency key."""
+    return Claim(("desk:test", str(named_by.case_id)), b"", {}, case)
+
+
+def blocks(claims: list[Claim]) -> list[int]:
+    return [block for claim in claims if claim.person for block in claim.person.blocks]
 
 
 def a_new_case(person: dict[str, Any]) -> NewCase:
@@ -226,7 +252,14 @@ def a_new_case(person: dict[str, Any]) -> NewCase:
 
 async def compared_alone(intake: Running, case: NewCase) -> dict[UUID, set[UUID]]:
     async with intake.database.transaction() as work:
-        return await keep_and_compare(work.conn, [case])
+        return await suspects(work, case)
+
+
+async def suspects(work: Work, case: NewCase) -> dict[UUID, set[UUID]]:
+    claim = a_claim(case, case)
+    new, suspected = await claim_and_compare(work.conn, [claim])
+    assert new == {claim.key}
+    return suspected
 
 
 async def somebody_waits(intake: Running) -> bool:

@@ -11,7 +11,6 @@ import asyncpg
 from ihala_events.intake import ConsentRequest, ConsentScope
 from ihala_events.vocabulary import ConsentBasis
 from ihala_runtime.postgres import Writes
-from pydantic_core import to_json
 
 from ihala_intake.domain.acceptance import NewCase
 
@@ -57,22 +56,6 @@ class Consent:
 
     def holds_for(self, need_code: str) -> bool:
         return self.withdrawn_at is None and need_code not in self.withdrawn_needs
-
-
-async def claim_requests(
-    connection: asyncpg.Connection, requests: Sequence[tuple[RequestKey, bytes, dict[str, Any]]]
-) -> set[RequestKey]:
-    """Store answers under their keys; the keys that were new. Rows are given sorted by key."""
-    rows = await connection.fetch(
-        "INSERT INTO request (credential_id, key, fingerprint, answer)"
-        " SELECT a, b, c, d::jsonb FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[]) AS given (a, b, c, d)"
-        " ON CONFLICT DO NOTHING RETURNING credential_id, key",
-        [credential_id for (credential_id, _), _, _ in requests],
-        [key for (_, key), _, _ in requests],
-        [fingerprint for _, fingerprint, _ in requests],
-        [to_json(answer).decode() for _, _, answer in requests],
-    )
-    return {(row["credential_id"], row["key"]) for row in rows}
 
 
 async def given_answers(connection: asyncpg.Connection, keys: Sequence[RequestKey]) -> dict[RequestKey, GivenAnswer]:

@@ -1,44 +1,76 @@
 """The keys that find a person again, in PostgreSQL, and the suspicions that wait for a human.
 
-Keys are kept and compared in one statement per flush, under one lock for all copies of the service.
+Requests are claimed, keys kept and compared in one statement per flush, under one lock for all copies of the service.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 from ihala_events.vocabulary import Sex
+from ihala_runtime.postgres import Writes
+from pydantic_core import to_json
 
-from ihala_intake.domain.acceptance import NewCase
+from ihala_intake.adapters.cases import RequestKey
+from ihala_intake.domain.acceptance import Accepted, NewCase
 from ihala_intake.domain.duplicates import YEARS_APART, PersonKeys, is_suspect
 
 WINDOW_DAYS = 90
 MOST_COMPARED = 50
 """Of one block, the newest: a very common name must not make an intake slow."""
 
-_KEEP_AND_COMPARE = "SELECT * FROM keep_and_compare($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+_CLAIM_AND_COMPARE = f"SELECT * FROM claim_and_compare({', '.join(f'${number}' for number in range(1, 19))})"
+COLUMNS_OF_A_BLOCK = 12
 
 
-async def keep_and_compare(connection: asyncpg.Connection, new: Sequence[NewCase]) -> dict[UUID, set[UUID]]:
-    """Cases of which each new one may be a duplicate. Of two in one flush, only the later is suspected."""
-    rows = [
-        row for case in new if case.person for row in _rows(case.case_id, case.desk_id, case.received_at, case.person)
-    ]
-    if not rows:
-        return {}
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    found = await connection.fetch(_KEEP_AND_COMPARE, *columns, WINDOW_DAYS, MOST_COMPARED)
-    place = {case.case_id: position for position, case in enumerate(new)}
-    persons = {case.case_id: case.person for case in new}
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request that would be stored under its key."""
+
+    key: RequestKey
+    fingerprint: bytes
+    answer: dict[str, Any]
+    accepted: Accepted
+
+    @property
+    def person(self) -> PersonKeys | None:
+        return self.accepted.person if isinstance(self.accepted, NewCase) else None
+
+
+async def claim_and_compare(
+    connection: asyncpg.Connection, claims: Sequence[Claim]
+) -> tuple[set[RequestKey], dict[UUID, set[UUID]]]:
+    """The keys that were new; by their case, the cases that it may repeat. Claims are given sorted by key.
+
+    Of two in one flush, only the later is suspected.
+    """
+    blocks = [(place, *row) for place, each in enumerate(claims) for row in _rows_of(each.accepted)]
+    found = await connection.fetch(
+        _CLAIM_AND_COMPARE,
+        [each.key[0] for each in claims],
+        [each.key[1] for each in claims],
+        [each.fingerprint for each in claims],
+        [to_json(each.answer).decode() for each in claims],
+        *(zip(*blocks, strict=True) if blocks else [()] * COLUMNS_OF_A_BLOCK),
+        WINDOW_DAYS,
+        MOST_COMPARED,
+    )
+    cases = [each.accepted.case_id if isinstance(each.accepted, NewCase) else None for each in claims]
     suspected: dict[UUID, set[UUID]] = {}
     for row in found:
-        mine, other = row["case_id"], row["other_case_id"]
-        person = persons[mine]
-        if person and place.get(other, -1) < place[mine] and is_suspect(person, _keys(row)):
+        mine, other, person = cases[row["place"]], row["other_case_id"], claims[row["place"]].person
+        if mine and person and other and other not in cases[row["place"] :] and is_suspect(person, _keys(row)):
             suspected.setdefault(mine, set()).add(other)
-    return suspected
+    return {claims[row["place"]].key for row in found}, suspected
+
+
+def _rows_of(accepted: Accepted) -> list[tuple[object, ...]]:
+    if not isinstance(accepted, NewCase):
+        return []
+    return _rows(accepted.case_id, accepted.desk_id, accepted.received_at, accepted.person)
 
 
 def _rows(case_id: UUID, desk_id: str, received_at: datetime, person: PersonKeys | None) -> list[tuple[object, ...]]:
@@ -100,9 +132,13 @@ async def renew_keys(
     )
 
 
-async def suspect(connection: asyncpg.Connection, suspected: Mapping[UUID, set[UUID]]) -> None:
+def suspect(writes: Writes, suspected: Mapping[UUID, set[UUID]]) -> None:
     pairs = [(case_id, other) for case_id, others in suspected.items() for other in sorted(others)]
-    await connection.executemany("INSERT INTO suspected_duplicate (case_id, other_case_id) VALUES ($1, $2)", pairs)
+    writes.add(
+        "INSERT INTO suspected_duplicate (case_id, other_case_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])",
+        [case_id for case_id, _ in pairs],
+        [other for _, other in pairs],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +181,15 @@ async def decide(connection: asyncpg.Connection, case_id: UUID, others: Sequence
     )
 
 
-async def hold_answers(
-    connection: asyncpg.Connection, answers: Sequence[tuple[tuple[str, str], dict[str, object]]]
-) -> None:
+def hold_answers(writes: Writes, answers: Sequence[tuple[RequestKey, dict[str, Any]]]) -> None:
     """The answers of held cases, in place of those claimed before the cases were compared."""
-    await connection.executemany(
-        "UPDATE request SET answer = $3 WHERE credential_id = $1 AND key = $2",
-        [(*key, answer) for key, answer in answers],
+    writes.add(
+        "UPDATE request SET answer = held.answer::jsonb"
+        " FROM unnest($1::text[], $2::text[], $3::text[]) AS held (credential_id, key, answer)"
+        " WHERE (request.credential_id, request.key) = (held.credential_id, held.key)",
+        [credential_id for (credential_id, _), _ in answers],
+        [key for (_, key), _ in answers],
+        [to_json(answer).decode() for _, answer in answers],
     )
 
 

@@ -4,7 +4,7 @@ The wrapped keys are durable in their own database before the cases are: a store
 """
 
 import asyncio
-from collections.abc import Awaitable, Container, Sequence
+from collections.abc import Awaitable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from typing import Any
@@ -19,6 +19,7 @@ from ihala_runtime.postgres import Database, Work
 
 from ihala_intake.adapters import cases, duplicates
 from ihala_intake.adapters.cases import CaseRow, RequestKey
+from ihala_intake.adapters.duplicates import Claim
 from ihala_intake.adapters.keys import CaseKeys
 from ihala_intake.adapters.sealing import Sealer
 from ihala_intake.domain.acceptance import NewCase, Policy, Tally, answer, held, with_new_reference
@@ -59,15 +60,14 @@ class IntakeStore:
         first: dict[RequestKey, Submission] = {}
         for submission in submissions:
             first.setdefault(_key(submission), submission)
-        rows = [(key, each.fingerprint, each.answer) for key, each in sorted(first.items())]
-        new = await cases.claim_requests(work.conn, rows)
-        told = await self._store_new(work, [first[key] for key in sorted(new)])
+        claims = [Claim(key, each.fingerprint, each.answer, each.accepted) for key, each in sorted(first.items())]
+        new, suspected = await duplicates.claim_and_compare(work.conn, claims)
+        told = await self._store_new(work, self._held_where(suspected, [first[key] for key in sorted(new)], work))
         given = await cases.given_answers(work.conn, sorted(first.keys() - new)) if first.keys() - new else {}
         return [self._outcome(submission, first, told, given) for submission in submissions]
 
     async def _store_new(self, work: Work, submissions: Sequence[Submission]) -> dict[RequestKey, dict[str, Any]]:
         """What each is answered."""
-        submissions = await self._held_where_suspected(work, submissions)
         rows: list[CaseRow] = []
         wrapped = []
         for submission in submissions:
@@ -80,16 +80,16 @@ class IntakeStore:
         await _both(self.keys.keep(wrapped), work.flush())
         return {_key(submission): submission.answer for submission in submissions}
 
-    async def _held_where_suspected(self, work: Work, submissions: Sequence[Submission]) -> Sequence[Submission]:
+    def _held_where(
+        self, suspected: Mapping[UUID, set[UUID]], submissions: Sequence[Submission], work: Work
+    ) -> Sequence[Submission]:
         """Those that may repeat a case of the last weeks, or one of this very group, wait for a human."""
-        new = [each.accepted for each in submissions if isinstance(each.accepted, NewCase)]
-        suspected = await duplicates.keep_and_compare(work.conn, new)
         if not suspected:
             return submissions
         told = [self._held(each, suspected) for each in submissions]
-        await duplicates.suspect(work.conn, suspected)
         changed = [(_key(now), now.answer) for before, now in zip(submissions, told, strict=True) if now is not before]
-        await duplicates.hold_answers(work.conn, changed)
+        duplicates.suspect(work.writes, suspected)
+        duplicates.hold_answers(work.writes, changed)
         return told
 
     def _held(self, submission: Submission, suspected: Container[UUID]) -> Submission:
