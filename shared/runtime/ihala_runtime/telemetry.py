@@ -92,7 +92,7 @@ def span(
     hop = parent or current_traceparent()
     if is_left_out(hop):
         return _AtHand(hop, _journey.get())
-    return _recorded(name, kind, parent, links, _journey.get(), attributes)
+    return _opened(name, kind, parent, links, _journey.get(), attributes)
 
 
 class _AtHand(AbstractContextManager[Span]):
@@ -111,28 +111,24 @@ class _AtHand(AbstractContextManager[Span]):
         _journey.reset(journey)
 
 
-@contextmanager
-def _recorded(
+def _opened(
     name: str,
     kind: SpanKind,
     parent: str | None,
     links: Sequence[str],
     began: str | None,
     attributes: dict[str, AttributeValue],
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
+    """A span from now on, unless a journey begins here that is not sampled."""
     context = None if parent is None else trace.set_span_in_context(NonRecordingSpan(_context_of(parent)))
-    with (
-        _AtHand(None, began),
-        _tracer.start_as_current_span(
-            name,
-            context,
-            kind,
-            attributes=_allowed(attributes),
-            links=[Link(_context_of(link)) for link in links],
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as opened,
-    ):
+    opened = _tracer.start_span(name, context, kind, _allowed(attributes), [Link(_context_of(link)) for link in links])
+    return _recorded(opened, began) if opened.is_recording() else _AtHand(_traceparent(opened), began)
+
+
+@contextmanager
+def _recorded(opened: Span, began: str | None) -> Iterator[Span]:
+    silent = {"record_exception": False, "set_status_on_exception": False}
+    with _AtHand(None, began), trace.use_span(opened, end_on_exit=True, **silent):
         try:
             yield opened
         except Exception as error:
@@ -167,9 +163,11 @@ def _allowed(attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]
 
 def current_traceparent() -> str | None:
     """The span at hand as a W3C ``traceparent``; None outside a trace."""
-    if hop := _hop.get():
-        return hop
-    context = trace.get_current_span().get_span_context()
+    return _hop.get() or _traceparent(trace.get_current_span())
+
+
+def _traceparent(of: Span) -> str | None:
+    context = of.get_span_context()
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
@@ -207,7 +205,7 @@ def continued(
     parent = hop if same else began
     if is_left_out(parent):
         return _AtHand(parent, began or hop)
-    return _recorded(name, kind, parent, () if same or hop is None else (hop,), began or hop, attributes)
+    return _opened(name, kind, parent, () if same or hop is None else (hop,), began or hop, attributes)
 
 
 def is_traceparent(text: str | None) -> bool:
