@@ -4,6 +4,7 @@ What a stranger sends (``Request``) is strict: an unknown field or a wrong type 
 services send each other (``Payload``) may gain fields: a reader ignores those it does not know.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -28,10 +29,13 @@ Instant = Annotated[AwareDatetime, AfterValidator(_to_utc), PlainSerializer(rfc3
 """An aware instant; kept and written in UTC."""
 
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 def _printable(value: str) -> str:
     if not value.strip():
         raise ValueError("blank")
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+    if CONTROL.search(value):
         raise ValueError("control character")
     return value
 

@@ -1,7 +1,7 @@
 -- Claim the requests' keys and compare their persons, in one statement to the caller. Of each request whose key was
 -- new: its place among those given (from 0), and the cases that share a block with its own, null where there is none.
 -- Inside, the lock comes before the look: what another copy of the service stored under it is seen.
-DROP FUNCTION keep_and_compare;
+-- keep_and_compare stays for copies of the release before, which run until each of them is replaced.
 CREATE FUNCTION claim_and_compare(
     credential_ids text[], keys text[], fingerprints bytea[], answers text[],  -- one for each request
     places integer[], case_ids uuid[], blocks bigint[], born_from_leasts smallint[], desk_ids text[],
