@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -110,6 +111,7 @@ class Load:
         self.history = History()
         self.slow_seconds: dict[str, float] = {}
         self.down: set[str] = set()
+        self.clock_is_off_by = timedelta()  # the desks', as far as the services' is
         self._system = system
         self._session = session
         self._draw = random.Random(seed)
@@ -149,7 +151,9 @@ class Load:
         letters = "".join(self._draw.choices("bdfgklmnrstz", k=12)).title()
         name = {"script": "Latn", "value": f"{CANARY} {letters} Example", "role": "full"}
         commune = COMMUNES[number % len(COMMUNES)]
-        return intake_of("HEA-PHC", "PT-ESSP", commune=commune, names=[name], phone=f"+2126000{number % 100_000:05d}")
+        phone = f"+2126000{number % 100_000:05d}"
+        received_at = (datetime.now(UTC) + self.clock_is_off_by).isoformat()
+        return intake_of("HEA-PHC", "PT-ESSP", commune=commune, names=[name], phone=phone, received_at=received_at)
 
     async def _until_answered(self, endpoints: Mapping[str, Any], sent: HandedIn) -> dict[str, Any] | None:
         headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}", "Idempotency-Key": sent.key}

@@ -1,0 +1,80 @@
+"""Kafka and PostgreSQL of a test's own that are started again when they die, as `ihala up` does with its own."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ihala_local import jars, kafka, postgres
+from ihala_local.ports import new_port
+from ihala_local.processes import Folders, Program
+from ihala_local.supervisor import Supervisor
+
+START_SECONDS = 90
+Changed = Callable[[Program], Program]
+
+
+@dataclass(frozen=True)
+class KeptServers:
+    """Where they listen, and what was told about their ends."""
+
+    bootstrap: str
+    postgres_dsn: str
+    told: list[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"IHALA_KAFKA_BOOTSTRAP": self.bootstrap, "IHALA_POSTGRES_DSN": self.postgres_dsn}
+
+    def deaths_of(self, name: str) -> int:
+        return sum(each.startswith(f"{name} ended") for each in self.told)
+
+
+@asynccontextmanager
+async def kept_servers(folder: Path, changed: Changed) -> AsyncIterator[KeptServers]:
+    """changed: what becomes of each program before it is started."""
+    node, server = await asyncio.to_thread(a_node, folder / "kafka"), a_server(folder / "postgres")
+    placement = await asyncio.to_thread(postgres.prepare, server)
+    folders = Folders(folder / "logs", folder / "run")
+    folders.make()
+    servers = KeptServers(node.bootstrap, server.dsn(), [])
+    supervisor = Supervisor(folders, servers.told.append)
+    try:
+        supervisor.start(changed(kafka.program(node)))
+        supervisor.start(changed(postgres.program(server, placement)))
+        await supervisor.until_ready("kafka", lambda: kafka.answers(node.bootstrap), START_SECONDS)
+        await supervisor.until_ready("postgres", lambda: postgres.answers(server.dsn()), START_SECONDS)
+        async with watched(supervisor):
+            yield servers
+    finally:
+        await supervisor.stop(supervisor.names)
+        supervisor.abandon()
+        await asyncio.to_thread(postgres.forget_data, server.folder)
+
+
+@asynccontextmanager
+async def watched(supervisor: Supervisor) -> AsyncIterator[None]:
+    watching = asyncio.create_task(supervisor.watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+def a_node(folder: Path) -> kafka.KafkaNode:
+    lock = jars.read_lock()
+    cache = jars.folder_of(lock)
+    jars.fetch_missing(lock, cache, lambda _bytes: None)
+    port = new_port(set())
+    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache)
+    kafka.prepare(node)
+    return node
+
+
+def a_server(folder: Path) -> postgres.PostgresServer:
+    folder.mkdir(parents=True)
+    return postgres.PostgresServer(folder, new_port(set()), secrets.token_urlsafe(24))
