@@ -46,6 +46,7 @@ INFRASTRUCTURE = (
     asyncpg.TransactionRollbackError,  # deadlock or serialization: the same work may succeed at once
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,  # this process was frozen
+    asyncpg.InvalidCachedStatementError,  # the next release changed a table: the statement is prepared anew next time
 )
 
 

@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Database, Work
 from support.runtime import NewDatabase, a_topic, an_event, migrated_database
@@ -78,3 +79,24 @@ async def test_what_the_database_refuses_undoes_the_savepoint_it_was_gathered_in
             write(work, "after")
 
         assert await stored(database) == (["after"], 1, 1)
+
+
+async def test_a_table_that_the_next_release_changes_is_waited_for_and_read_the_next_time(
+    new_database: NewDatabase,
+) -> None:
+    async with migrated_database(new_database) as database:
+        await everything(database)
+        migration = await database.dedicated()
+        await migration.execute("ALTER TABLE effect ADD COLUMN later text")
+        await migration.close()
+
+        with pytest.raises(asyncpg.InvalidCachedStatementError) as refused:
+            await everything(database)
+
+        assert is_infrastructure(refused.value)
+        await everything(database)
+
+
+async def everything(database: Database) -> None:
+    async with database.transaction() as work:
+        await work.conn.fetch("SELECT * FROM effect")
