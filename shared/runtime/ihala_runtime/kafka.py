@@ -18,6 +18,7 @@ from ihala_runtime import failpoints, unreadable
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.consumer import ConsumerRunner, Stopping
 from ihala_runtime.logs import logger
+from ihala_runtime.pace import Pace
 from ihala_runtime.received import RawRecord
 from ihala_runtime.retry_schedule import BackOff
 
@@ -47,6 +48,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
+        self._pace = Pace()
 
     def attach(self, broker: KafkaBroker, instance: str | None) -> None:
         consumer = self.runner.consumer
@@ -72,6 +74,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     async def _next_batch(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
         """Records as soon as there are some. FastStream's own would sleep blindly after each empty look."""
+        await self._pace.turn()
         taken = await consumer.getmany(timeout_ms=LOOK_AGAIN_MS, max_records=self.runner.consumer.max_records)
         return tuple(chain.from_iterable(taken.values()))
 

@@ -32,6 +32,7 @@ from ihala_runtime import failpoints, telemetry
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
+from ihala_runtime.pace import Pace
 from ihala_runtime.postgres import NO_ANSWER_SECONDS, Database
 from ihala_runtime.retry_schedule import BackOff
 
@@ -152,7 +153,9 @@ class OutboxRelay:
     async def _passes(self, connection: asyncpg.Connection, back_off: BackOff) -> None:
         next_look = 0.0
         published: list[int] = []
+        pace = Pace()
         while True:
+            await pace.turn()
             self._database.committed.clear()
             rows = await _next(connection, published)
             published = await self._pass(connection, rows) if rows else []

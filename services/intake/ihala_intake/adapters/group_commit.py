@@ -1,7 +1,7 @@
 """Group commit: requests that wait now are stored together; the next flush starts when this one ends.
 
-There is no timer: alone, a request is stored at once; under load, hundreds share a commit. Each caller still
-waits for its own commit. When a group fails for another reason than the database being away, each request is
+Alone, a request is stored at once; under load a flush waits for its pace, and hundreds share a commit. Each caller
+still waits for its own commit. When a group fails for another reason than the database being away, each request is
 stored alone, so that one cannot spoil the others.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ihala_runtime.failures import is_infrastructure
+from ihala_runtime.pace import Pace
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
@@ -32,6 +33,7 @@ class GroupCommit(Generic[I, O]):
         self._store = store
         self._waiting: list[_Waiting[I, O]] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._pace = Pace()
 
     async def submit(self, item: I) -> O:
         """Returns once the item is durable. Raises what storing it raised."""
@@ -44,6 +46,7 @@ class GroupCommit(Generic[I, O]):
 
     async def _flush(self) -> None:
         while self._waiting:
+            await self._pace.turn()
             group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
             try:
                 outcomes: Sequence[O | Exception] = await self._store([each.item for each in group])
