@@ -14,7 +14,7 @@ async def test_a_turn_waits_for_what_is_left_of_the_last_ones_moment(monkeypatch
         now += seconds
 
     monkeypatch.setattr(pace, "monotonic", lambda: now)
-    monkeypatch.setattr(pace.asyncio, "sleep", sleep)
+    monkeypatch.setattr("ihala_runtime.pace.asyncio.sleep", sleep)
     paced = Pace(2.0)
 
     await paced.turn()
