@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also the fault tests that take minutes")
     parser.addoption("--kills", type=int, default=6, help="how many processes are killed at drawn times")
     parser.addoption("--seed", type=int, default=None, help="repeat the fault run of this seed")
+    parser.addoption("--older", default=None, help="checkout of an older release, for the rolling upgrade")
 
 
 def pytest_configure(config: pytest.Config) -> None:

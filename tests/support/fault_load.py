@@ -38,6 +38,7 @@ REPEATED_EVERY = 7  # this one is sent once more after its answer
 PATIENCE_SECONDS = 600.0  # longer than any server is away
 CANARY = "Faultcanary"
 LEFT_OUT_SECONDS = 30.0
+KNOWN_SECONDS = 3.0  # each copy of notification looks for changed endpoints once a second
 NO_ANSWER = 599  # nobody knows what became of it
 
 
@@ -246,6 +247,7 @@ class Load:
             url = f"{self._endpoints['notification']}/v1/endpoints/{partner_id}"
             async with self._session.put(url, json={"url": f"{base}/{partner_id}"}, headers=headers) as response:
                 response.raise_for_status()
+        await asyncio.sleep(KNOWN_SECONDS)
 
 
 @asynccontextmanager
