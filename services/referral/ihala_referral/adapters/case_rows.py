@@ -3,7 +3,6 @@
 What routing read of it, facts among it, is kept for trying other rules on it, until the person takes a consent back.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ import asyncpg
 from ihala_events.intake import RoutingProfile
 from ihala_events.vocabulary import ConsentBasis, PartnerType
 from ihala_runtime.postgres import Writes
+from pydantic_core import to_json
 
 from ihala_referral.domain.attempt import CaseFile
 from ihala_referral.domain.case import Consent, ScopeEntry, consent_of
@@ -58,10 +58,10 @@ def insert_cases(writes: Writes, cases: Iterable[NewCase]) -> None:
             case.commune_code,
             case.age_band,
             case.sex,
-            json.dumps(case.file.languages),  # as text: a list of lists would be an array of two dimensions
+            _text(case.file.languages),  # as text: a list of lists would be an array of two dimensions
             case.file.interpreter_needed,
-            json.dumps(sorted(case.file.recorded_by)),
-            json.dumps(_consent_json(case.file.consent)),
+            _text(sorted(case.file.recorded_by)),
+            _text(_consent_json(case.file.consent)),
             case.profile,
             case.routed_at,
         )
@@ -96,7 +96,7 @@ async def put_languages(connection: asyncpg.Connection, file: CaseFile) -> None:
     await connection.execute(
         "UPDATE case_profile SET language_tags = $2::text::jsonb, interpreter_needed = $3 WHERE case_id = $1",
         file.case_id,
-        json.dumps(file.languages),
+        _text(file.languages),
         file.interpreter_needed,
     )
 
@@ -131,9 +131,14 @@ def _file(row: asyncpg.Record) -> CaseFile:
     )
 
 
+def _text(value: Any) -> str:
+    return to_json(value).decode()
+
+
 def _consent_json(consent: Consent) -> dict[str, Any]:
-    scope = [[entry.need_code, list(entry.partner_types), list(entry.partner_ids)] for entry in consent.scope]
-    return {"basis": consent.basis, "scope": scope}
+    """Codes as plain text, which is written several times faster than an enum."""
+    scope = [[entry.need_code, [*map(str, entry.partner_types)], entry.partner_ids] for entry in consent.scope]
+    return {"basis": str(consent.basis), "scope": scope}
 
 
 def _consent(stored: dict[str, Any]) -> Consent:

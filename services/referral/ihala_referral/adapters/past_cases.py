@@ -7,7 +7,7 @@ import asyncpg
 from ihala_events.intake import RoutingProfile
 from ihala_runtime.postgres import Database
 
-from ihala_referral.domain.case import case_of_profile
+from ihala_referral.domain.case import case_of_profile, consent_of
 from ihala_referral.domain.comparison import PastCase
 
 CASES_AT_ONCE = 200
@@ -33,7 +33,8 @@ async def kept_cases(database: Database) -> AsyncIterator[Sequence[asyncpg.Recor
 
 def past_case(row: asyncpg.Record) -> PastCase:
     profile = RoutingProfile.model_validate_json(row["profile"])
-    return PastCase(row["case_id"], row["case_ref"], row["routed_at"], case_of_profile(profile))
+    case = case_of_profile(profile, consent_of(profile.consent), {})
+    return PastCase(row["case_id"], row["case_ref"], row["routed_at"], case)
 
 
 async def referral_ids(connection: asyncpg.Connection, case_ids: Iterable[UUID]) -> dict[tuple[UUID, str], UUID]:

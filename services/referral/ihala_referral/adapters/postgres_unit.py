@@ -116,22 +116,27 @@ class PostgresUnit:
         return [self._referrals[referral_id] for referral_id in sorted(self._loaded)]
 
     def record(self, referral: Referral, happened: Happenings) -> None:
+        here = telemetry.current_traceparent()
         if referral.journey is None:
-            referral.journey = telemetry.current_journey() or telemetry.current_traceparent()
-        self._referrals[referral.referral_id] = self._changed[referral.referral_id] = referral
-        self._households.legs[referral.referral_id] = referral.leg
+            referral.journey = telemetry.current_journey() or here
+        referral_id = referral.referral_id
+        self._referrals[referral_id] = self._changed[referral_id] = referral
+        self._households.legs[referral_id] = referral.leg
+        key, correlation_id = str(referral_id), str(referral.case.case_id)
         for each in happened:
             event = new_event(
                 each.kind,
                 each.payload,
                 source=SOURCE,
-                aggregate_id=referral.referral_id,
+                aggregate_id=referral_id,
                 sequence=each.sequence,
-                key=str(referral.referral_id),
+                key=key,
                 time=each.payload.at,
-                correlation_id=str(referral.case.case_id),
+                subject=key,
+                correlation_id=correlation_id,
                 causation_id=self.caused_by,
                 journey=referral.journey,
+                made_in=here,
             )
             self.work.record(event)
 

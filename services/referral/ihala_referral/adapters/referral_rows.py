@@ -132,22 +132,23 @@ def _referral_row(referral: Referral, calendar_version: int) -> tuple[Any, ...]:
 
 
 def _details(referral: Referral) -> dict[str, Any]:
+    """Codes as plain text, which is written several times faster than an enum."""
     mandate = referral.mandate
     return {
         "links": [list(link) for link in referral.links],
         "mandate": {
             "basis_is_best_interest": mandate.basis_is_best_interest,
             "scope_needs": sorted(mandate.scope_needs),
-            "emergency_types": sorted(mandate.emergency_types),
+            "emergency_types": sorted(map(str, mandate.emergency_types)),
             "waits": mandate.waits,
             "redirect": mandate.redirect,
             "silent": mandate.silent,
         },
         "requires_confirmation": referral.requires_confirmation,
         "other_staff_confirms": referral.other_staff_confirms,
-        "flags": list(referral.flags),
+        "flags": [*map(str, referral.flags)],
         "explanation": referral.explanation,
-        "alerts": sorted(referral.alerts),
+        "alerts": sorted(map(str, referral.alerts)),
         "last_move": list(referral.last_move) if referral.last_move else None,
     }
 

@@ -54,6 +54,9 @@ class Scene:
     households: Households = field(default_factory=Households)
 
 
+LIVE = (AttemptState.OFFERED, AttemptState.ACKNOWLEDGED, AttemptState.ACCEPTED)
+
+
 @dataclass(slots=True)
 class Attempt:
     """One agency asked.  serves: the need it is asked for.  place_taken_at: when one of its published places was.
@@ -81,7 +84,7 @@ class Attempt:
 
     @property
     def is_live(self) -> bool:
-        return self.state in (AttemptState.OFFERED, AttemptState.ACKNOWLEDGED, AttemptState.ACCEPTED)
+        return self.state in LIVE
 
     @property
     def is_unanswered(self) -> bool:

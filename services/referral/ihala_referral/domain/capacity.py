@@ -37,7 +37,8 @@ class PlaceBook(Mapping[tuple[str, str], int]):
 
     def take(self, link: Link) -> bool:
         """One place less; False where none is counted or none is left."""
-        taken = self.get(link.counted_as, 0) > 0
+        known = self.published.get(link.counted_as)
+        taken = known is not None and known.free > 0
         if taken:
             self._change(link, -1)
         return taken

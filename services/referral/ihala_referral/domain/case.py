@@ -38,7 +38,7 @@ class Consent:
     scope: tuple[ScopeEntry, ...] = ()
 
     def entries(self, need_codes: frozenset[str]) -> tuple[ScopeEntry, ...]:
-        return tuple(entry for entry in self.scope if entry.need_code in need_codes)
+        return tuple([entry for entry in self.scope if entry.need_code in need_codes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,10 @@ class Case:
     agencies_of_others: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def case_of_profile(profile: RoutingProfile, *, held: bool = False) -> Case:
-    """held: a human has not yet decided whether this is a duplicate."""
+def case_of_profile(
+    profile: RoutingProfile, consent: Consent, agencies_of_others: Mapping[str, frozenset[str]], *, held: bool = False
+) -> Case:
+    """consent: the profile's.  held: a human has not yet decided whether this is a duplicate."""
     return Case(
         received_at=profile.received_at,
         commune=COMMUNES[profile.commune_code],
@@ -83,21 +85,24 @@ def case_of_profile(profile: RoutingProfile, *, held: bool = False) -> Case:
         languages=frozenset(profile.language_tags),
         vulnerabilities=frozenset(profile.vulnerabilities),
         needs=tuple(
-            AskedNeed(
-                need.need_code,
-                need.urgency,
-                need.urgency_reason,
-                facts_of(need.facts),
-                need.status_code,
-                need.need_id,
-            )
-            for need in profile.needs
+            [
+                AskedNeed(
+                    need.need_code,
+                    need.urgency,
+                    need.urgency_reason,
+                    facts_of(need.facts),
+                    need.status_code,
+                    need.need_id,
+                )
+                for need in profile.needs
+            ]
         ),
-        consent=consent_of(profile.consent),
+        consent=consent,
         contact_channel=profile.contact_channel,
         phone_shared=profile.phone_shared,
         status_ignored=profile.status_ignored,
         duplicate_suspected=held,
+        agencies_of_others=agencies_of_others,
     )
 
 

@@ -5,8 +5,8 @@ for good: nothing here may move it for a reroute.
 """
 
 import calendar as month_lengths
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from ihala_events.vocabulary import Urgency
 
@@ -23,8 +23,7 @@ U3_ACK_DAYS, U3_CONTACT_DAYS = 2, 5
 U4_ACK_DAYS, U4_CONTACT_DAYS = 3, 10
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(NamedTuple):
     ack_due: datetime
     contact_due: datetime
 

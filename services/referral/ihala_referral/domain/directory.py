@@ -235,6 +235,10 @@ class Directory:
         by_type = {kind: tuple(partner for partner in by_id.values() if partner.type is kind) for kind in PartnerType}
         return cls(by_id, by_type, tuple(sorted(programmes, key=lambda each: each.programme_id)))
 
+    def type_of(self, partner_id: str) -> PartnerType | None:
+        partner = self.partners.get(partner_id)
+        return partner.type if partner else None
+
     def is_stopped(self, partner_id: str) -> bool:
         partner = self.partners.get(partner_id)
         return partner is not None and partner.stopped

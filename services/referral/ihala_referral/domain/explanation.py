@@ -1,4 +1,7 @@
-"""A routing answer in the words of the contract: what `POST /v1/routing/explain` shows and a referral keeps."""
+"""A routing answer in the words of the contract: what `POST /v1/routing/explain` shows and a referral keeps.
+
+Codes are plain text here: as JSON an enum costs ten times as much, and a referral keeps dozens of them.
+"""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -41,19 +44,26 @@ def explained_referral(routed: Routed) -> dict[str, Any]:
 
 def explained_bypassed(bypassed: Sequence[Bypassed]) -> list[dict[str, Any]]:
     """Agencies of the rule's types that were no candidates."""
-    return [{"reason": each.reason, "count": each.count, "partner_ids": list(each.partner_ids)} for each in bypassed]
+    return [
+        {"reason": str(each.reason), "count": each.count, "partner_ids": list(each.partner_ids)} for each in bypassed
+    ]
 
 
 def explained_chain(candidates: Sequence[Candidate], together: Collection[str]) -> list[dict[str, Any]]:
     """together: agencies that have the same need for another member of the household."""
-    return [
-        {
-            "partner_id": candidate.link.partner_id,
-            "partner_type": candidate.partner_type,
-            "chosen": candidate.chosen,
-            "why": candidate.why,
-            **({"programme_id": candidate.link.programme_id} if candidate.link.programme_id else {}),
-            **({"together": True} if candidate.link.partner_id in together else {}),
-        }
-        for candidate in candidates
-    ]
+    return [_explained_candidate(candidate, together) for candidate in candidates]
+
+
+def _explained_candidate(candidate: Candidate, together: Collection[str]) -> dict[str, Any]:
+    partner_id, _, programme_id = candidate.link
+    shown = {
+        "partner_id": partner_id,
+        "partner_type": str(candidate.partner_type),
+        "chosen": candidate.chosen,
+        "why": str(candidate.why),
+    }
+    if programme_id:
+        shown["programme_id"] = programme_id
+    if partner_id in together:
+        shown["together"] = True
+    return shown

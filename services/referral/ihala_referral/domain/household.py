@@ -29,8 +29,10 @@ class Households:
     def agencies(self, case_id: UUID) -> Mapping[str, frozenset[str]]:
         """By need, the agencies that have it for another member."""
         found: dict[str, frozenset[str]] = {}
-        others = self.others.get(case_id, frozenset())
-        for leg in self.legs.values() if others else ():
+        others = self.others.get(case_id)
+        if not others:
+            return found
+        for leg in self.legs.values():
             if leg.case_id in others and leg.partner_id is not None:
                 found[leg.need_code] = found.get(leg.need_code, frozenset()) | {leg.partner_id}
         return found

@@ -81,8 +81,7 @@ class Need(NamedTuple):
         return self.asked.need_code
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(NamedTuple):
     """Who may be told what way."""
 
     person: str
@@ -117,7 +116,7 @@ class Mandate(NamedTuple):
             scope_needs=self.scope_needs,
             urgency=urgency,
             emergency_types=self.emergency_types,
-            type_of=lambda partner_id: _type_of(partner_id, directory),
+            type_of=directory.type_of,
         )
 
     def ask(self, consent: Consent, urgency: Urgency, days: tuple[date, date], directory: Directory) -> Ask:
@@ -186,7 +185,8 @@ def route(case: Case, at: datetime, world: World) -> tuple[Routed, ...]:
     today = world.calendar.local_date(at)
     found = needs_of(case, case.consent, world)
     restricted = not RESTRICTED_NEEDS.isdisjoint(met.need.code for met in found)
-    return tuple([_route_need(case, case.consent, met, _Moment(at, today), world, restricted) for met in found])
+    moment = _Moment(at, today)
+    return tuple([_route_need(case, case.consent, met, moment, world, restricted) for met in found])
 
 
 class _Moment(NamedTuple):
@@ -366,17 +366,12 @@ def _in_scope_order(steps: tuple[Step, ...], need: Need, consent: Consent, direc
     named: list[PartnerType | None] = []
     for entry in consent.entries(need.scope_needs):
         named += entry.partner_types
-        named += [_type_of(partner_id, directory) for partner_id in entry.partner_ids]
+        named += [directory.type_of(partner_id) for partner_id in entry.partner_ids]
     position = {step.partner_type: index for index, step in enumerate(steps)}
     first = {kind: index for index, kind in reversed(list(enumerate(named)))}
     return tuple(
         sorted(steps, key=lambda step: (first.get(step.partner_type, len(named)), position[step.partner_type]))
     )
-
-
-def _type_of(partner_id: str, directory: Directory) -> PartnerType | None:
-    partner = directory.partners.get(partner_id)
-    return partner.type if partner else None
 
 
 def _hard_date(row: Row, need: Need) -> date | None:
@@ -476,11 +471,12 @@ def flags_of_agency(
     partner_id: str, languages: frozenset[str], others: frozenset[str], directory: Directory
 ) -> tuple[ReferralFlag, ...]:
     """Those that change with the agency.  others: the agencies that have the need for others of the household."""
-    found = {
-        ReferralFlag.LANGUAGE_GAP: not languages_shared(languages, directory.partners[partner_id].languages),
-        ReferralFlag.SIBLINGS_SPLIT: bool(others) and partner_id not in others,
-    }
-    return tuple(flag for flag in FLAGS_OF_AGENCY if found[flag])
+    flags: tuple[ReferralFlag, ...] = ()
+    if not languages_shared(languages, directory.partners[partner_id].languages):
+        flags += (ReferralFlag.LANGUAGE_GAP,)
+    if others and partner_id not in others:
+        flags += (ReferralFlag.SIBLINGS_SPLIT,)
+    return flags
 
 
 SILENT_BASES = frozenset({ConsentBasis.BEST_INTEREST, ConsentBasis.VITAL_INTEREST})

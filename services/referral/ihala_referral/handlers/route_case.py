@@ -1,6 +1,5 @@
 """A case came from the desk: every need of it becomes a referral."""
 
-from dataclasses import replace
 from uuid import UUID, uuid5
 
 from ihala_events.intake import RoutingProfile
@@ -17,7 +16,7 @@ def route_case(profile: RoutingProfile, work: UnitOfWork, *, held: bool) -> list
     if work.case(profile.case_id) is not None:
         return []
     file, scene = work.add_case(profile), work.scene
-    case = replace(case_of_profile(profile, held=held), agencies_of_others=scene.households.agencies(file.case_id))
+    case = case_of_profile(profile, file.consent, scene.households.agencies(file.case_id), held=held)
     routed = route(case, scene.now, work.world)
     referrals = []
     for each in routed:

@@ -13,7 +13,6 @@ Every change goes through a method of `Referral`, which returns the events it ma
 may set a field.  A repetition of the last move makes no event.  Time is a parameter, the world is a parameter.
 """
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -95,7 +94,7 @@ def _explanation(routed: Routed) -> dict[str, Any]:
         "urgency_default": str(routed.urgency_default),
         "requires_confirmation": routed.requires_confirmation,
         "offers": list(routed.offers),
-        "notify": asdict(routed.notify),
+        "notify": routed.notify._asdict(),
         "partner_chain": explained_chain(routed.choice.candidates, routed.together),
         "passed_over": explained_bypassed(routed.bypassed),
     }

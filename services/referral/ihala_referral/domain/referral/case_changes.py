@@ -3,8 +3,6 @@
 A withdrawal asks every agency that was asked to delete what it read, also of a referral that is closed.
 """
 
-from dataclasses import asdict
-
 from ihala_events import catalogue
 from ihala_events.vocabulary import Channel, HoldReason, PersonMessage, ReferralState
 
@@ -79,7 +77,7 @@ class CaseChanges(Asking):
             return []
         if channel is not None:
             notify = self.mandate.notify(self.need_code, channel, phone_shared=bool(phone_shared))
-            self.explanation = self.explanation | {"notify": asdict(notify)}
+            self.explanation = self.explanation | {"notify": notify._asdict()}
         attempt = self.holder
         if attempt is None:
             return []

@@ -66,7 +66,10 @@ class ReferralRecord:
     @property
     def current(self) -> Attempt | None:
         """The last attempt of an agency that was responsible, if only for an answer."""
-        return next((each for each in reversed(self.attempts) if each.responsible), None)
+        for each in reversed(self.attempts):
+            if each.responsible:
+                return each
+        return None
 
     @property
     def handover(self) -> Attempt | None:
@@ -79,18 +82,20 @@ class ReferralRecord:
         """A human, while proposed, or the agency has until `ack_due`."""
         if self.state is ReferralState.PROPOSED:
             return True
-        return self.is_open and self.current is not None and self.current.is_unanswered
+        attempt = self.current
+        return self.is_open and attempt is not None and attempt.is_unanswered
 
     @property
     def holder(self) -> Attempt | None:
         """The attempt whose agency is asked now."""
-        return self.current if self.current and self.current.is_live else None
+        attempt = self.current
+        return attempt if attempt is not None and attempt.is_live else None
 
     @property
     def leg(self) -> Leg:
         """What the rest of the household has to know of it."""
-        agency = self.holder.partner_id if self.is_open and self.holder else None
-        return Leg(self.case.case_id, self.need_code, agency)
+        holder = self.holder if self.is_open else None
+        return Leg(self.case.case_id, self.need_code, holder.partner_id if holder else None)
 
     def was_asked(self, partner_id: str) -> bool:
         return any(attempt.partner_id == partner_id for attempt in self.attempts)
