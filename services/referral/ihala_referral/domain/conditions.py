@@ -227,6 +227,10 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
+def _is_compound(condition: Condition) -> bool:
+    return not isinstance(condition, Question | Has)
+
+
 @dataclass(slots=True)
 class _Parser:
     tokens: list[str]
@@ -250,6 +254,7 @@ class _Parser:
         parts = [self.single()]
         while self.took("and"):
             parts.append(self.single())
+        parts.sort(key=_is_compound)  # all of them are pure: the cheap ones may decide first
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def single(self) -> Condition:

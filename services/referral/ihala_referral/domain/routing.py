@@ -284,10 +284,12 @@ def _with_birth_days(
 
 def _route_need(case: Case, consent: Consent, met: Met, moment: _Moment, world: World, restricted_case: bool) -> Routed:
     need, ruling = met.need, _ruling(case, consent, met, world)
+    code, decided_by = need.code, ruling.decided_by
     hard_date = _hard_date(ruling.row, need)
     deadlines, ack_due = _clocks(ruling.urgency, case.received_at, moment.at, hard_date, world.calendar)
     mandate = _mandate(ruling, need, silent=restricted_case or _is_silent(case, consent, ruling))
-    others = case.agencies_of_others.get(need.code, frozenset())
+    basis = mandate.basis(consent)
+    others = case.agencies_of_others.get(code, frozenset())
     chain = _chain(case, need, ruling, moment.today, world)
     days = (moment.today, world.calendar.local_date(ack_due))
     ask = mandate.ask(consent, ruling.urgency, days, world.directory)
@@ -298,15 +300,15 @@ def _route_need(case: Case, consent: Consent, met: Met, moment: _Moment, world: 
     else:
         links = chain.links
         choice = choose_first(chain, ask, world.directory, world.places)
-    confirmation = _requires_confirmation(need, ruling, mandate.basis(consent))
+    confirmation = _requires_confirmation(need, ruling, basis)
     state, hold = _state(case, choice, ruling, confirmation)
     return Routed(
         need=need,
-        row=ruling.decided_by.row_id,
-        rule_id=ruling.decided_by.rule_id,
+        row=decided_by.row_id,
+        rule_id=decided_by.rule_id,
         rule_set_version=world.rules.version,
         urgency=ruling.urgency,
-        urgency_default=ruling.row.default_urgency(need.code),
+        urgency_default=ruling.row.default_urgency(code),
         links=links,
         bypassed=chain.bypassed,
         choice=choice,
@@ -317,10 +319,10 @@ def _route_need(case: Case, consent: Consent, met: Met, moment: _Moment, world: 
         contact_due=deadlines.contact_due,
         hard_deadline=hard_date,
         requires_confirmation=confirmation,
-        other_staff_confirms=mandate.basis(consent) is ConsentBasis.BEST_INTEREST,
+        other_staff_confirms=basis is ConsentBasis.BEST_INTEREST,
         offers=_offers(case, met) if met.row.offers else (),
         flags=_flags(case, ruling, choice, others, world.directory),
-        notify=mandate.notify(need.code, case.contact_channel, phone_shared=case.phone_shared),
+        notify=mandate.notify(code, case.contact_channel, phone_shared=case.phone_shared),
         mandate=mandate,
         together=others,
     )
