@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from socket import socket
 from types import FrameType
 from typing import Any
 
@@ -48,6 +49,7 @@ MEASURE_EVERY_SECONDS = 2.0
 CLEAN_EVERY_SECONDS = 60.0
 HOURLY_SECONDS = 3600.0
 DRAIN_SECONDS = 5.0
+STOP_SECONDS = 15.0  # a drained stop takes less than ten; who manages containers kills after twenty or thirty
 KEPT_SECONDS = (
     65  # idle connections: longer than the clients and proxies before us keep theirs, so that none is reset in use
 )
@@ -180,13 +182,27 @@ def _sweep(server: uvicorn.Server) -> Task:
 
 
 class _Server(uvicorn.Server):
-    """Ends at once when told to while it still starts: it may wait for its database for hours, with nothing in hand."""
+    """Ends when it is told to, whatever it waits for: what is in hand then comes again, without a second effect.
+
+    While it still starts, at once: it may wait for its database for hours, with nothing in hand.
+    """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         if not self.started:
             _log.info("stopped before it had started", action="stop")
             os._exit(128 + sig)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        late = asyncio.get_running_loop().call_later(STOP_SECONDS, _end_now)
+        await super().shutdown(sockets)
+        late.cancel()
+
+
+def _end_now() -> None:
+    waiting = sorted(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
+    _log.error("not stopped in time", action="stop", waiting=waiting)
+    os._exit(1)
 
 
 async def until_reachable(database: Database, migrations: Sequence[Path]) -> None:
