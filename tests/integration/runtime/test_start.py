@@ -38,7 +38,7 @@ async def test_a_stop_that_gets_stuck_is_ended_and_says_what_it_waited_for(
     }
     (tmp_path / "migrations").mkdir()
     program = [str(stuck_service.__file__), str(tmp_path / "migrations")]
-    ended, said = await stopped(tmp_path, program, told, once="startup complete")
+    ended, said = await stopped(tmp_path, program, told, once="Uvicorn running")
     assert ended == 1
     assert "not stopped in time" in said
     assert "LifespanOn.main" in said
