@@ -47,13 +47,12 @@ async def test_from_intake_to_outcome_in_one_trace(people: People) -> None:
     disclosed, person, _ = await people.agency(agency, "intake").call(
         "GET", f"/v1/cases/{referral['case_ref']}/disclosure?referral_id={referral_id}"
     )
-    moves = [await people.move(agency, referral_id, move) for move in ("acknowledge", "accept", "start")]
-    closed = await people.move(agency, referral_id, "close", {"outcome_code": "RECEIVED"})
+    for move in ("acknowledge", "accept", "start"):
+        await people.move(agency, referral_id, move)
+    await people.move(agency, referral_id, "close", {"outcome_code": "RECEIVED"})
 
     assert disclosed == 200
     assert person["need_code"] == "HEA-PHC"
-    assert [status for status, _ in moves] == [200, 200, 200]
-    assert closed[0] == 200
     final = await people.referral(referral_id)
     assert (final["state"], final["outcome_code"]) == ("closed", "RECEIVED")
     trace = await wait_until(lambda: _services_of(people, final["trace_id"]), within_seconds=15)
@@ -83,14 +82,13 @@ async def test_a_decline_asks_the_next_agency_of_the_chain_and_closes_the_door_t
     referral = await sent(people)
     first, referral_id = referral["partner_id"], referral["referral_id"]
 
-    status, _ = await people.move(first, referral_id, "decline", {"reason_code": "CAPACITY"})
+    await people.move(first, referral_id, "decline", {"reason_code": "CAPACITY"})
     after = await people.referral(referral_id)
 
-    assert status == 200
     assert after["attempt_no"] == 2
     assert after["partner_id"] != first
-    assert (await people.move(first, referral_id, "accept"))[0] == 409
-    assert (await people.move(after["partner_id"], referral_id, "start"))[0] == 409
+    assert (await people.try_move(first, referral_id, "accept"))[0] == 409
+    assert (await people.try_move(after["partner_id"], referral_id, "start"))[0] == 409
 
 
 async def test_an_agency_cannot_tell_anothers_referral_from_a_missing_one(people: People) -> None:
@@ -186,4 +184,4 @@ async def test_a_withdrawn_consent_takes_the_referral_back(people: People) -> No
 
     assert status == 200
     await wait_until(withdrawn, within_seconds=20)
-    assert (await people.move(referral["partner_id"], referral["referral_id"], "accept"))[0] in (404, 409)
+    assert (await people.try_move(referral["partner_id"], referral["referral_id"], "accept"))[0] in (404, 409)

@@ -11,7 +11,6 @@ from aiokafka import AIOKafkaConsumer
 from support.intakes import an_intake
 from support.people import People, intake_of, people_of
 from support.system import System
-from support.waiting import wait_until
 
 NAME = "Zenobia Kanari-Exemple"
 ARABIC_NAME = "زنوبيا كناري"
@@ -101,13 +100,8 @@ async def a_restricted_journey(people: People) -> str:
     await people.move(agency, referral_id, "accept")
     await people.move(agency, referral_id, "handover", {"partner_id": "ngo-wom"})
     await people.move("ngo-wom", referral_id, "handover-refusal", {"reason_code": "CAPACITY"})
-    await wait_until(lambda: _were_told(people, referral_id), 30, "both sides of the handover are told")
+    await people.told(referral_id, "sent", "handover-proposed", "handover-failed")
     return agency
-
-
-async def _were_told(people: People, referral_id: str) -> bool:
-    types = {each["type"].removeprefix("ihala.referral.") for each in await people.webhooks(referral_id)}
-    return types >= {"sent.v1", "handover-proposed.v1", "handover-failed.v1"}
 
 
 async def a_whole_journey(people: People) -> None:

@@ -346,7 +346,7 @@ async def test_v11b_a_full_class_keeps_a_list_and_a_freed_place_is_offered_to_on
     assert (await happened(people, first))[-1] == "escalated"
     lapsed, behind = await people.referral(first["referral_id"]), await people.referral(last["referral_id"])
     assert (lapsed["state"], lapsed["waiting_position"], behind["waiting_position"]) == ("waitlisted", 4, 3)
-    _, accepted = await people.move("ngo-soc", second["referral_id"], "accept")
+    accepted = await people.move("ngo-soc", second["referral_id"], "accept")
     assert (accepted["state"], accepted["contact_due"]) == ("accepted", "2026-12-28T16:30:00Z")
 
 

@@ -62,9 +62,20 @@ class People:
             received: list[dict[str, Any]] = await answer.json()
         return received
 
-    async def told(self, referral_id: str, within_seconds: float = 30) -> list[dict[str, Any]]:
-        what = f"the webhook of {referral_id} is received"
-        return await wait_until(lambda: self.webhooks(referral_id), within_seconds, what)
+    async def told(self, referral_id: str, *events: str, within_seconds: float = 30) -> list[dict[str, Any]]:
+        """The referral's webhooks, once there is one, and one of each of these events; what was tried otherwise."""
+        wanted = {f"ihala.referral.{event}.v1" for event in events}
+
+        async def received() -> list[dict[str, Any]]:
+            found = await self.webhooks(referral_id)
+            return found if wanted <= {webhook["type"] for webhook in found if webhook["verified"]} else []
+
+        try:
+            return await wait_until(received, within_seconds, f"{events or 'a webhook'} of {referral_id}")
+        except AssertionError as late:
+            operator = self.as_role("operator", "notification")
+            _, tried, _ = await operator.call("GET", f"/v1/deliveries?referral_id={referral_id}")
+            raise AssertionError(f"{late}\n{tried}") from None
 
     async def messages(self, case_ref: str) -> list[dict[str, Any]]:
         """What the gateway took for the person of this case."""
@@ -83,10 +94,15 @@ class People:
         _, answer, _ = await self.as_role("desk", "notification").call("GET", "/v1/tasks?limit=200")
         return [task for task in answer["items"] if task["case_ref"] == case_ref]
 
-    async def move(self, agency: str, referral_id: str, move: str, body: Any = None) -> tuple[int, dict[str, Any]]:
-        status, answer, _ = await self.agency(agency).call(
-            "POST", f"/v1/referrals/{referral_id}/{move}", body or {}, Idempotency_Key=str(uuid4())
-        )
+    async def move(self, agency: str, referral_id: str, move: str, body: Any = None) -> dict[str, Any]:
+        """The referral after the agency's move; AssertionError with the problem when it was refused."""
+        status, answer = await self.try_move(agency, referral_id, move, body)
+        assert status == 200, answer
+        return answer
+
+    async def try_move(self, agency: str, referral_id: str, move: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+        path = f"/v1/referrals/{referral_id}/{move}"
+        status, answer, _ = await self.agency(agency).call("POST", path, body or {}, Idempotency_Key=str(uuid4()))
         return status, answer
 
     async def behave(self, partner_id: str, mode: str, seconds: float | None = None) -> None:
