@@ -156,7 +156,8 @@ async def test_a_revoked_key_is_refused_within_seconds(people: People) -> None:
     own = type(admin)(people.session, people.endpoints["intake"], made["key"])
     await wait_until(own.knows_key, within_seconds=10)
 
-    await admin.call("DELETE", f"/v1/credentials/{made['credential_id']}")
+    status, _, _ = await admin.call("DELETE", f"/v1/credentials/{made['credential_id']}")
+    assert status == 204
 
     async def refused() -> bool:
         return (await own.call("GET", "/v1/whoami"))[0] == 401

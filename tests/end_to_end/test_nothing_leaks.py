@@ -92,7 +92,8 @@ async def a_restricted_journey(people: People) -> str:
     (referral,) = await people.routed(case["case_ref"])
     referral_id = referral["referral_id"]
     path, key = f"/v1/referrals/{referral_id}/confirm", "restricted-canary"
-    _, sent, _ = await people.as_role("desk").call("POST", path, {"staff": "officer-8"}, Idempotency_Key=key)
+    status, sent, _ = await people.as_role("desk").call("POST", path, {"staff": "officer-8"}, Idempotency_Key=key)
+    assert status == 200
     agency: str = sent["partner_id"]
     await people.told(referral_id)
     _, seen, _ = await people.agency(agency).call("GET", f"/v1/referrals/{referral_id}")
@@ -118,7 +119,8 @@ async def a_whole_journey(people: People) -> None:
     desk = people.as_role("desk", "intake")
     assert (await desk.call("GET", f"/v1/cases/{case['case_ref']}"))[1]["person"]["phone"] == PHONE
     refused = {**seeded_intake(), "sex": NAME, "unknown": PHONE}
-    _, problem, _ = await desk.call("POST", "/v1/intakes", refused, Idempotency_Key="canary")
+    status, problem, _ = await desk.call("POST", "/v1/intakes", refused, Idempotency_Key="canary")
+    assert status == 422
     assert leaks("a problem", json.dumps(problem, ensure_ascii=False).encode()) == []
     await people.move(agency, referral_id, "accept")
     (message,) = await people.messaged(case["case_ref"])
@@ -168,6 +170,7 @@ async def in_metrics(people: People, secrets: Sequence[str] = SECRETS) -> list[s
     found: list[str] = []
     for service in ("intake", "referral", "notification"):
         async with people.session.get(f"{people.endpoints[service]}/metrics") as answer:
+            assert answer.status == 200
             found += leaks(f"metrics of {service}", await answer.read(), secrets)
     return found
 

@@ -55,7 +55,8 @@ async def test_a_correction_reaches_the_agency_and_an_erasure_ends_all_of_it(peo
     assert corrected == 200
     await people.told(referral_id, "correction-requested")
     _, read, _ = await people.agency(agency, "intake").call("GET", disclosure)
-    await protection.call("POST", f"/v1/cases/{case['case_ref']}/erasure")
+    erased, _, _ = await protection.call("POST", f"/v1/cases/{case['case_ref']}/erasure")
+    assert erased == 200
     await people.told(referral_id, "deletion-requested")
     gone, _, _ = await people.agency(agency, "intake").call("GET", disclosure)
 

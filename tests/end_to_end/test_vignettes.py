@@ -313,9 +313,8 @@ async def test_v06_silence_reroutes_at_ack_due_and_contact_due_stays(clocked: Sy
 async def test_v11b_a_full_class_keeps_a_list_and_a_freed_place_is_offered_to_one_after_the_other(
     clocked: System, people: People
 ) -> None:
-    agency = people.agency("ngo-soc")
     clocked.ihala("clock", "set", "2026-12-14T10:30:00Z")
-    await agency.call("PUT", "/v1/partners/ngo-soc/capacity", {"places": {"EDU-ADL": 0}})
+    await has_places(people, 0)
     waiting = []
     for received_at in ("10:30", "10:40", "10:50", "11:00"):
         clocked.ihala("clock", "set", f"2026-12-14T{received_at}:00Z")
@@ -332,7 +331,7 @@ async def test_v11b_a_full_class_keeps_a_list_and_a_freed_place_is_offered_to_on
     assert deadlines(last) == ("2026-12-17T16:30:00Z", "2026-12-28T16:30:00Z")
     assert (last["waiting_position"], last["explanation"]["notify"]["person"]) == (4, "sms")
 
-    await agency.call("PUT", "/v1/partners/ngo-soc/capacity", {"places": {"EDU-ADL": 1}})
+    await has_places(people, 1)
     await has_happened(people, first, "place-offered")
     clocked.ihala("clock", "set", "2026-12-17T16:29:00Z")
     assert "place-offered" not in await happened(people, second)
@@ -348,6 +347,13 @@ async def test_v11b_a_full_class_keeps_a_list_and_a_freed_place_is_offered_to_on
     assert (lapsed["state"], lapsed["waiting_position"], behind["waiting_position"]) == ("waitlisted", 4, 3)
     accepted = await people.move("ngo-soc", second["referral_id"], "accept")
     assert (accepted["state"], accepted["contact_due"]) == ("accepted", "2026-12-28T16:30:00Z")
+
+
+async def has_places(people: People, count: int) -> None:
+    """What the class announces."""
+    places = {"places": {"EDU-ADL": count}}
+    status, problem, _ = await people.agency("ngo-soc").call("PUT", "/v1/partners/ngo-soc/capacity", places)
+    assert status == 200, problem
 
 
 async def test_v13_a_birth_is_registered_where_the_child_was_born(clocked: System, people: People) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
-from support.serving import Client
+from support.serving import Client, move, try_move
 from support.system import System
 from support.waiting import wait_until
 
@@ -94,16 +94,11 @@ class People:
         _, answer, _ = await self.as_role("desk", "notification").call("GET", "/v1/tasks?limit=200")
         return [task for task in answer["items"] if task["case_ref"] == case_ref]
 
-    async def move(self, agency: str, referral_id: str, move: str, body: Any = None) -> dict[str, Any]:
-        """The referral after the agency's move; AssertionError with the problem when it was refused."""
-        status, answer = await self.try_move(agency, referral_id, move, body)
-        assert status == 200, answer
-        return answer
+    async def move(self, agency: str, referral_id: str, name: str, body: Any = None) -> dict[str, Any]:
+        return await move(self.agency(agency), referral_id, name, body)
 
-    async def try_move(self, agency: str, referral_id: str, move: str, body: Any = None) -> tuple[int, dict[str, Any]]:
-        path = f"/v1/referrals/{referral_id}/{move}"
-        status, answer, _ = await self.agency(agency).call("POST", path, body or {}, Idempotency_Key=str(uuid4()))
-        return status, answer
+    async def try_move(self, agency: str, referral_id: str, name: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+        return await try_move(self.agency(agency), referral_id, name, body)
 
     async def behave(self, partner_id: str, mode: str, seconds: float | None = None) -> None:
         """How the sandbox partner answers for this agency from now on."""

@@ -76,15 +76,6 @@ class Running:
         return [item["type"].removeprefix("ihala.referral.").removesuffix(".v1") for item in page["items"]]
 
 
-async def move(
-    client: Client, referral_id: str, name: str, body: Any = None, key: str | None = None
-) -> tuple[int, dict[str, Any]]:
-    status, answer, _ = await client.call(
-        "POST", f"/v1/referrals/{referral_id}/{name}", body or {}, Idempotency_Key=key or str(uuid7())
-    )
-    return status, answer
-
-
 async def topics_of(referral: Running, party_id: str) -> None:
     partition = TopicPartition(party_out(party_id).name, 0)
 

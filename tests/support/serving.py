@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import uvicorn
@@ -77,3 +78,17 @@ class Client:
     async def knows_key(self) -> bool:
         status, _, _ = await self.call("GET", "/v1/whoami")
         return status == 200
+
+
+async def move(client: Client, referral_id: str, name: str, body: Any = None) -> dict[str, Any]:
+    """The referral after the caller's move; AssertionError with the problem when it was refused."""
+    status, answer = await try_move(client, referral_id, name, body)
+    assert status == 200, answer
+    return answer
+
+
+async def try_move(client: Client, referral_id: str, name: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+    """(status, the referral or the problem)"""
+    path = f"/v1/referrals/{referral_id}/{name}"
+    status, answer, _ = await client.call("POST", path, body or {}, Idempotency_Key=str(uuid4()))
+    return status, answer

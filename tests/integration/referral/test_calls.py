@@ -8,9 +8,9 @@ from ihala_events.intake import ProfileConsent, staff_digest
 from ihala_events.vocabulary import AgeBand, ConsentBasis, Vulnerability
 from ihala_runtime.identifiers import uuid7
 from support.intakes import an_intake
-from support.referral_service import CENTRE, WOMEN, Running, move
+from support.referral_service import CENTRE, WOMEN, Running
 from support.referral_world import at
-from support.serving import Client
+from support.serving import Client, move, try_move
 from support.waiting import wait_until
 
 EVERYONE = ("admin", "desk", "operator", "protection", "integrator", "centre")
@@ -94,8 +94,8 @@ async def test_anothers_referral_is_answered_like_a_missing_one(referral: Runnin
         assert theirs[:2] == missing[:2]
         assert theirs[0] == 404
         assert (await client.call("GET", f"{path}/timeline"))[0] == 404
-    assert (await move(referral.women, made["referral_id"], "accept"))[0] == 404
-    assert (await move(referral.other_desk, made["referral_id"], "close", {"outcome_code": "MOVED"}))[0] == 404
+    assert (await try_move(referral.women, made["referral_id"], "accept"))[0] == 404
+    assert (await try_move(referral.other_desk, made["referral_id"], "close", {"outcome_code": "MOVED"}))[0] == 404
     assert (await referral.centre.call("GET", "/v1/referrals/not-an-id"))[0] == 404
 
 
@@ -169,11 +169,11 @@ async def test_whoever_recorded_the_case_of_a_child_alone_cannot_confirm_it(refe
         recorded_by=[staff_digest(case_id, "officer-7"), staff_digest(case_id, "officer-9")],
     )
 
-    refused = await move(referral.desk, made["referral_id"], "confirm", {"staff": "officer-7"})
+    refused = await try_move(referral.desk, made["referral_id"], "confirm", {"staff": "officer-7"})
     agreed = await move(referral.protection, made["referral_id"], "confirm", {"staff": "officer-8"})
 
     assert (refused[0], refused[1]["type"]) == (409, "urn:ihala:problem:same-staff")
-    assert (agreed[0], agreed[1]["state"], agreed[1]["partner_id"]) == (200, "sent", "cape")
+    assert (agreed["state"], agreed["partner_id"]) == ("sent", "cape")
 
 
 async def test_pages_are_full_and_follow_each_other(referral: Running) -> None:
@@ -233,7 +233,7 @@ async def test_a_move_needs_an_idempotency_key(referral: Running) -> None:
 async def test_an_illegal_move_is_a_conflict_that_names_the_state(referral: Running) -> None:
     (made,) = await referral.routed("HEA-MAT")
 
-    status, problem = await move(referral.centre, made["referral_id"], "start")
+    status, problem = await try_move(referral.centre, made["referral_id"], "start")
 
     assert (status, problem["type"], problem["state"]) == (409, "urn:ihala:problem:illegal-move", "sent")
 

@@ -10,10 +10,10 @@ from ihala_events.topics import party_in
 from ihala_events.vocabulary import Relation
 from ihala_runtime.identifiers import uuid7
 from support.events import publish
-from support.referral_service import CENTRE, WOMEN, Running, answers, move, receipt_noted, refusal, topics_of
+from support.referral_service import CENTRE, WOMEN, Running, answers, receipt_noted, refusal, topics_of
 from support.referral_units import a_consent, a_profile
 from support.referral_world import at
-from support.serving import Client
+from support.serving import Client, move, try_move
 from support.waiting import wait_until
 
 
@@ -48,7 +48,7 @@ async def test_an_agency_takes_a_case_from_sent_to_closed(referral: Running) -> 
     referral_id = made["referral_id"]
 
     states = [
-        (await move(referral.centre, referral_id, name, body))[1]["state"]
+        (await move(referral.centre, referral_id, name, body))["state"]
         for name, body in (
             ("acknowledge", None),
             ("accept", None),
@@ -75,13 +75,13 @@ async def test_an_agency_takes_a_case_from_sent_to_closed(referral: Running) -> 
 async def test_a_declined_referral_goes_to_the_next_agency(referral: Running) -> None:
     (made,) = await referral.routed("HEA-MAT")
 
-    status, answer = await move(referral.centre, made["referral_id"], "decline", {"reason_code": "CAPACITY"})
+    answer = await move(referral.centre, made["referral_id"], "decline", {"reason_code": "CAPACITY"})
 
-    assert (status, answer["state"]) == (200, "sent")
+    assert answer["state"] == "sent"
     assert [(each["partner_id"], each["state"]) for each in answer["attempts"]] == [(CENTRE, "declined")]
     seen = await referral.seen(made["referral_id"])
     assert (seen["partner_id"], seen["attempt_no"]) == (WOMEN, 2)
-    status, ended = await move(referral.centre, made["referral_id"], "accept")
+    status, ended = await try_move(referral.centre, made["referral_id"], "accept")
     assert (status, ended["type"], ended["state"]) == (409, "urn:ihala:problem:attempt-ended", "sent")
 
 
@@ -91,16 +91,16 @@ async def test_a_person_is_handed_over_once_both_agencies_agree(referral: Runnin
     await move(referral.centre, referral_id, "accept")
     unseen, _, _ = await referral.women.call("GET", f"/v1/referrals/{referral_id}")
 
-    _, proposed = await move(referral.centre, referral_id, "handover", {"partner_id": WOMEN})
-    again, _ = await move(referral.centre, referral_id, "handover", {"partner_id": "ngo-hea"})
+    proposed = await move(referral.centre, referral_id, "handover", {"partner_id": WOMEN})
+    again, _ = await try_move(referral.centre, referral_id, "handover", {"partner_id": "ngo-hea"})
     _, asked, _ = await referral.women.call("GET", f"/v1/referrals/{referral_id}")
-    early, _ = await move(referral.women, referral_id, "start")
+    early, _ = await try_move(referral.women, referral_id, "start")
     await answers(referral, WOMEN, {"referral_id": referral_id, "response": "handover-acceptance"})
     await wait_until(lambda: _at_attempt(referral, made, 2))
-    late, problem = await move(referral.centre, referral_id, "start")
-    status, started = await move(referral.women, referral_id, "start")
+    late, problem = await try_move(referral.centre, referral_id, "start")
+    started = await move(referral.women, referral_id, "start")
 
-    assert (unseen, again, early, late, status) == (404, 409, 409, 409, 200)
+    assert (unseen, again, early, late) == (404, 409, 409, 409)
     assert (proposed["state"], proposed["partner_id"]) == ("accepted", CENTRE)
     assert (asked["handover"]["from_partner_id"], asked["handover"]["to_partner_id"]) == (CENTRE, WOMEN)
     assert problem["type"] == "urn:ihala:problem:attempt-ended"
@@ -135,8 +135,7 @@ async def test_repeating_the_last_move_under_a_new_key_makes_no_event(referral: 
     (made,) = await referral.routed("HEA-MAT")
 
     for _ in range(2):
-        status, _ = await move(referral.centre, made["referral_id"], "acknowledge")
-        assert status == 200
+        await move(referral.centre, made["referral_id"], "acknowledge")
 
     assert await referral.happened(made["referral_id"]) == ["proposed", "sent", "acknowledged"]
 
@@ -159,8 +158,7 @@ async def test_a_withdrawn_consent_takes_the_referral_back(referral: Running) ->
         "withdrawn",
         "deletion-requested",
     ]
-    status, _ = await move(referral.centre, made["referral_id"], "deletion-confirmation")
-    assert status == 200
+    await move(referral.centre, made["referral_id"], "deletion-confirmation")
 
 
 async def test_a_new_consent_ends_the_hold(referral: Running) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from support.referral_service import WOMEN, Running, move
+from support.referral_service import WOMEN, Running
+from support.serving import move
 
 PATH = "/v1/programmes/pilot"
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from ihala_events.access import Role
-from support.referral_service import CENTRE, WOMEN, Running, answers, move, refusal
-from support.serving import Client, a_key
+from support.referral_service import CENTRE, WOMEN, Running, answers, refusal
+from support.serving import Client, a_key, move
 from support.waiting import wait_until
 
 # The centre of Aourir stops; its neighbours are the tests' other agencies.
