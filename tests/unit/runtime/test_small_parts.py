@@ -14,6 +14,7 @@ from ihala_runtime.clock import FileClock, StaleTimeZoneData, check_time_zone_da
 from ihala_runtime.logs import OnceInAWhile
 from ihala_runtime.problem import Problem, parse_body
 from ihala_runtime.retry_schedule import PARKED, BackOff, RetrySchedule
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, TypeAdapter
 
@@ -124,13 +125,16 @@ def test_a_journey_that_is_not_sampled_goes_on_under_the_same_traceparent_and_re
     assert telemetry.current_traceparent() is None
 
 
-def test_what_is_sampled_is_recorded_also_within_a_journey_that_is_not() -> None:
+def test_what_is_sampled_is_recorded_also_within_a_journey_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "_tracer", TracerProvider().get_tracer("test"))
     left_out, sampled = f"00-{'1' * 32}-{'2' * 16}-00", f"00-{'3' * 32}-{'4' * 16}-01"
 
-    with telemetry.span("above", parent=left_out), telemetry.span("apart", parent=sampled):
-        apart = telemetry.current_traceparent()
+    with telemetry.span("above", parent=left_out) as above, telemetry.span("apart", parent=sampled) as apart:
+        here = telemetry.current_traceparent()
+        recorded = above.is_recording(), apart.is_recording()
 
-    assert telemetry.trace_id_of(apart) == "3" * 32
+    assert recorded == (False, True)
+    assert telemetry.trace_id_of(here) == "3" * 32
 
 
 def test_a_step_goes_on_in_the_trace_of_its_journey_whoever_made_the_hop() -> None:
