@@ -50,7 +50,10 @@ class Load:
 
 
 class StepResult(BaseModel):
-    """What became of one step. Webhooks of slow agencies are counted apart and are in no latency."""
+    """What became of one step. Webhooks of slow agencies are counted apart and are in no latency.
+
+    lost_ids: references that were accepted and of which not every webhook came.
+    """
 
     name: str
     rate: float
@@ -59,10 +62,14 @@ class StepResult(BaseModel):
     accepted: int
     told: int
     told_slow: int
-    lost: int
+    lost_ids: list[str]
     doubled: int
     refused: dict[str, int]
     latencies_ms: dict[str, dict[str, float]]
+
+    @property
+    def lost(self) -> int:
+        return len(self.lost_ids)
 
     def ms(self, span: str, percentile: str) -> float:
         return self.latencies_ms[span][percentile]
@@ -81,7 +88,6 @@ class StepResult(BaseModel):
 
 
 class LoadResult(BaseModel):
-    cpu_seconds: float
     steps: list[StepResult]
 
     def step(self, name: str) -> StepResult:

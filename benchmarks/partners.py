@@ -14,6 +14,10 @@ from benchmarks.systems import Ihala, rss_mb
 DRAIN_SECONDS = 30.0
 LATE_SECONDS, NEVER = 2.0, -1.0
 ONE = "essp-ine-lqliaa"  # the health centre of a commune that the load names
+QUEUED = """
+SELECT convert_from(body, 'UTF8')::jsonb #>> '{data,case_ref}' AS case_ref
+FROM delivery WHERE partner_id = $1 AND channel = 'webhook' AND state = 'pending'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +40,18 @@ async def slow_partners(system: Ihala, rate: float, seconds: float, folder: Path
     for number, (name, slow) in enumerate(kinds.items()):
         load = Load([Step("warm-up", rate, 3), Step("step", rate, seconds)], drain_seconds=DRAIN_SECONDS, slow=slow)
         result = (await run_load(system, load, folder / str(number))).step("step")
-        result.lost = max(0, result.lost - await queued(system, ONE))
+        waiting = await queued(system, ONE)
+        result.lost_ids = [case_ref for case_ref in result.lost_ids if case_ref not in waiting]
         notification = {"notification": system.processes()["notification-1"]}
         found.append(Others(name, result, rss_mb(notification)["notification"]))
         print(f"ihala  {name}: p99 of the others {result.ms('accepted_to_told', 'p99'):.1f} ms", flush=True)
     return found
 
 
-async def queued(system: Ihala, partner_id: str) -> int:
-    """Messages that wait for the agency's next answer."""
+async def queued(system: Ihala, partner_id: str) -> set[str]:
+    """References of the cases of which the agency is still to be told."""
     connection = await asyncpg.connect(system.superuser_dsn, database="notification")
     try:
-        statement = "SELECT count(*) FROM delivery WHERE partner_id = $1 AND channel = 'webhook' AND state = 'pending'"
-        found: int = await connection.fetchval(statement, partner_id)
-        return found
+        return {row["case_ref"] for row in await connection.fetch(QUEUED, partner_id)}
     finally:
         await connection.close()

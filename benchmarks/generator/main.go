@@ -93,15 +93,9 @@ func writeResult(folder string, orders Orders, record *Record) {
 	for number, step := range orders.Steps {
 		steps[number] = record.result(folder, number, step)
 	}
-	content, err := json.MarshalIndent(map[string]any{"cpu_seconds": cpuSeconds(), "steps": steps}, "", "  ")
+	content, err := json.MarshalIndent(map[string]any{"steps": steps}, "", "  ")
 	must(err)
 	must(os.WriteFile(filepath.Join(folder, "result.json"), content, 0o644))
-}
-
-func cpuSeconds() float64 {
-	var used syscall.Rusage
-	must(syscall.Getrusage(syscall.RUSAGE_SELF, &used))
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds()
 }
 
 func must(err error) {

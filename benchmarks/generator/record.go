@@ -49,7 +49,7 @@ type StepResult struct {
 	Accepted  int              `json:"accepted"`
 	Told      int              `json:"told"`
 	ToldSlow  int              `json:"told_slow"`
-	Lost      int              `json:"lost"`
+	LostIDs   []string         `json:"lost_ids"`
 	Doubled   int              `json:"doubled"`
 	Refused   map[string]int   `json:"refused"`
 	Latencies map[string]Spans `json:"latencies_ms"`
@@ -153,8 +153,8 @@ var spans = []span{
 func (record *Record) result(folder string, number int, step Step) StepResult {
 	record.lock.Lock()
 	defer record.lock.Unlock()
-	result := StepResult{Name: step.Name, Rate: step.Rate, Seconds: step.Seconds, Refused: map[string]int{},
-		Latencies: map[string]Spans{}}
+	result := StepResult{Name: step.Name, Rate: step.Rate, Seconds: step.Seconds, LostIDs: []string{},
+		Refused: map[string]int{}, Latencies: map[string]Spans{}}
 	histograms := map[string]*hdrhistogram.Histogram{}
 	for _, each := range spans {
 		histograms[each.name] = hdrhistogram.New(1, longestMicroseconds, 3)
@@ -185,7 +185,7 @@ func (record *Record) count(result *StepResult, sent *Sent, arrived *arrival) {
 		result.Refused[fmt.Sprint(sent.status)]++
 		return
 	case !record.isWhole(arrived):
-		result.Lost++
+		result.LostIDs = append(result.LostIDs, sent.caseRef)
 	case arrived.slow:
 		result.ToldSlow++
 	default:
