@@ -45,8 +45,12 @@ class Grown:
 
     @property
     def cpu_ms(self) -> float:
-        """Of the three services and PostgreSQL, by referral."""
-        return sum(self.rung.cpu_ms[name] for name in SERVICES)
+        return cpu_ms(self.rung)
+
+
+def cpu_ms(rung: Rung) -> float:
+    """Of the three services and PostgreSQL, by intake."""
+    return sum(rung.cpu_ms[name] for name in SERVICES)
 
 
 async def grow(system: Ihala, start: int, end: int) -> None:

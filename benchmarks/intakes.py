@@ -27,14 +27,14 @@ TEMPLATE: dict[str, Any] = {
 TEN_NEEDS = (
     "HEA-PHC", "HEA-CHR", "HEA-MED", "HEA-COV", "SOC-CAS", "SOC-FOO", "SOC-NFI", "SOC-EMP", "SOC-LEG", "SOC-CIV",
 )  # fmt: skip
-LARGEST: dict[str, Any] = TEMPLATE | {
+LARGE: dict[str, Any] = TEMPLATE | {
     "languages": [{"tag": tag, "level": "good"} for tag in ("fr", "en", "ar", "wo", "ff")],
     "needs": [{"need_code": code, "note": "comes in the morning " * 13} for code in TEN_NEEDS],
     "consent": TEMPLATE["consent"] | {
         "scope": [{"need_code": code, "partner_types": [kind.value for kind in PartnerType]} for code in TEN_NEEDS],
     },
 }  # fmt: skip
-"""As many needs as an intake may hold, a referral of each, and the longest notes."""
+"""As many needs as an intake may hold, a referral of each, with long notes and wide consents: 6 kB."""
 
 _letters = random.SystemRandom()
 _numbers = count()

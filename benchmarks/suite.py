@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import backlog, costs, growth, partners, power_loss, recovery, soak
-from benchmarks.intakes import LARGEST, TEN_NEEDS
+from benchmarks.intakes import LARGE, TEN_NEEDS
 from benchmarks.ladder import COMMON_RATE, LONG, QUICK, Climb, Length, Rung, climb, one_rung
 from benchmarks.load import StepResult
 from benchmarks.plots import line_plot
@@ -186,7 +186,7 @@ async def agencies_part(report: Report, extent: Extent, folder: Path) -> None:
         found = await growth.directories(system, extent.agencies, extent.rate, extent.length, folder / "load")
     for each in found:
         note(report, f"with {each.agencies} agencies", each.rung.result)
-    used = [sum(each.rung.cpu_ms[name] for name in growth.SERVICES) for each in found]
+    used = [growth.cpu_ms(each.rung) for each in found]
     p99s = [each.rung.result.ms("due_to_told", "p99") for each in found]
     report.figures["agencies.p99_ratio"] = p99s[-1] / p99s[0]
     rows = [
@@ -198,15 +198,15 @@ async def agencies_part(report: Report, extent: Extent, folder: Path) -> None:
 
 
 async def needs_part(report: Report, extent: Extent, folder: Path) -> None:
-    """The same number of referrals a second, by intakes of one need and of ten with all that an intake may hold."""
+    """The same number of referrals a second, by intakes of one need, and of ten with long notes and wide consents."""
     async with ihala(folder / "system") as system:
         one = await one_rung(system, extent.rate, extent.length, folder / "one")
-        asked: dict[str, Any] = {"intake": LARGEST, "webhooks": len(TEN_NEEDS)}
+        asked: dict[str, Any] = {"intake": LARGE, "webhooks": len(TEN_NEEDS)}
         ten = await one_rung(system, extent.rate / len(TEN_NEEDS), extent.length, folder / "ten", **asked)
     rows = []
     for name, needs, rung in (("one need", 1, one), ("ten needs", len(TEN_NEEDS), ten)):
         note(report, name, rung.result)
-        ms = sum(rung.cpu_ms[each] for each in growth.SERVICES) / needs
+        ms = growth.cpu_ms(rung) / needs
         rows.append([name, f"{ms:.2f}", *(f"{rung.result.ms('due_to_told', p):.0f}" for p in ("p50", "p99"))])
     names = [
         "an intake of",
