@@ -36,7 +36,7 @@ SETTINGS: Mapping[str, str] = {
     "wal_level": "minimal",  # one machine: no standby reads the log
     "max_wal_size": "512MB",
     "io_method": "sync",  # spares the I/O worker processes
-    "restart_after_crash": "off",  # by whoever started it: PostgreSQL 18 stays in recovery for ever when its own fails
+    "restart_after_crash": "off",  # who started it starts it again: 18 may stay in recovery for ever
     "jit": "off",
     "random_page_cost": "1.1",
     "shared_preload_libraries": "pg_stat_statements",

@@ -1,6 +1,6 @@
-"""One consumer group over some topics: batches, each in one transaction with its inbox rows, effects and events.
+"""One consumer group over some topics: batches, each stored at once: its inbox rows, effects and events.
 
-The offset of a record is committed only after the transaction that handled or parked it. Infrastructure trouble
+The offset of a record is committed only after what handled or parked it was. Infrastructure trouble
 is waited out here with the batch in hand; nothing is parked for it. A record's own failure parks that record.
 """
 

@@ -1,4 +1,4 @@
-"""The inbox: which records a consumer has handled. Claimed in the transaction of their effects, so a second
+"""The inbox: which records a consumer has handled. Claimed together with their effects, so a second
 delivery of the same record has none. A key of which a parked record waits is not claimed: order is kept."""
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The event log and the outbox: what this service published, and what Kafka has not acknowledged yet.
 
-An event is inserted in the transaction of the change it tells of, after the aggregate's row was locked: so the
+An event is inserted with the change it tells of, and under the aggregate's next number, which is unique: so the
 order of outbox ids is the order of commits, for each aggregate. An outbox row is deleted on acknowledgement.
 """
 

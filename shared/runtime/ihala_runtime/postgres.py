@@ -1,7 +1,7 @@
 """The database of one service: its pool and its transactions.
 
-A ``Work`` is one transaction, one per HTTP request or per Kafka batch. Events recorded in it are written last,
-with their outbox rows, so that an event is stored exactly when the change it tells of is.
+A ``Work`` is one transaction, or one statement, for each HTTP request or Kafka batch. Events recorded in it are
+written with it, with their outbox rows, so that an event is stored exactly when the change it tells of is.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any, cast
 import asyncpg
 from pydantic_core import from_json, to_json
 
-from ihala_runtime import failpoints
+from ihala_runtime import failpoints, telemetry
 from ihala_runtime.outbox import NewEvent, storing
 
 ACQUIRE_TIMEOUT_SECONDS = 5.0
@@ -28,17 +28,17 @@ GONE_SOON = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_k
 MAX_BIGINT = 2**63 - 1
 
 
-class NeedsTransaction(Exception):
+class NeedsTransaction(telemetry.Detour):
     """What was begun as one statement turns out to lock, or to write, more: it is done again, in a transaction."""
 
 
 class Work:
     """An open transaction. ``conn`` for plain SQL, ``record`` for events; the aggregate's row is locked before.
 
-    ``reading``: for reads that lock nothing.  ``writes``: statements that go together with the events, at the end or
-    at ``flush``; nothing may read them before.  ``after_commit``: called, in order, once what was written is durable;
-    never when it is undone.  ``at_once``: there is no transaction; all that is written goes as one statement at the
-    end, and whoever asks for more gets NeedsTransaction.
+    ``reading``: for reads; what they lock is locked as long as there is a transaction.  ``writes``: statements that go
+    together with the events, at the end or at ``flush``; nothing may read them before.  ``after_commit``: called, in
+    order, once what was written is durable; never when it is undone.  ``at_once``: there is no transaction; all that
+    is written goes as one statement at the end, and whoever asks for more gets NeedsTransaction.
     """
 
     def __init__(self, conn: asyncpg.Connection, *, at_once: bool = False) -> None:
@@ -178,6 +178,8 @@ class Writes:
     """Statements that go to the server together, as one: a round trip for all of them.
 
     They see the database as it was before any of them, so none may read, or touch a row, that another one writes.
+    PostgreSQL runs them, as it is today, in the order they were added in: the last named first. Nothing relies on it,
+    but who has to wait for a row does so before it has written that row's events.
     """
 
     def __init__(self) -> None:
@@ -196,9 +198,8 @@ class Writes:
         """As one statement, or not at all where there is none."""
         if not self._statements:
             return
-        *first, last = self._statements
-        named = ", ".join(f"w{number} AS ({statement})" for number, statement in enumerate(first))
-        await connection.execute(f"WITH {named} {last}" if named else last, *self._arguments)
+        named = ", ".join(f"w{number} AS ({each})" for number, each in enumerate(reversed(self._statements)))
+        await connection.execute(f"WITH {named} SELECT", *self._arguments)
 
 
 @lru_cache(maxsize=500)

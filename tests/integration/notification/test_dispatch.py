@@ -390,6 +390,60 @@ async def test_of_results_that_are_written_together_one_without_its_lease_decide
     assert (row["tries"], row["sequence"], row["last_status"]) == (0, 0, None)
 
 
+async def test_an_attempt_that_ends_while_its_agency_is_asked_does_not_hold_up_what_else_is_written_down(
+    world: NotificationWorld,
+) -> None:
+    gate = world.sender.gates[ESSP_ADDRESS] = asyncio.Event()
+    ended, other = ReferralStory(), ReferralStory()
+    await world.tell(ended.event("sent"), other.event("sent"))
+    await world.tell(ended.event("recalled"))
+
+    gate.set()
+    await world.settled(3)
+    await world.tell(other.event("reminder"))
+    await world.dispatcher.look()
+    await world.settled(4)
+
+    assert await world.states() == [
+        ("sent", "suppressed"),
+        ("sent", "delivered"),
+        ("recalled", "delivered"),
+        ("reminder", "delivered"),
+    ]
+    told = [(row["event_type"].split(".")[2], row["sequence"]) for row in await world.rows(SEQUENCES)]
+    assert told == [("sent", 1), ("sent", 1), ("recalled", 1), ("reminder", 1)]
+
+
+SEQUENCES = "SELECT event_type, sequence FROM delivery ORDER BY position"
+
+
+async def test_a_result_that_cannot_be_stored_does_not_keep_the_others_from_being(world: NotificationWorld) -> None:
+    world.sender.statuses[ESSP_ADDRESS] = 2**40  # no database can hold it
+    strange, good = ReferralStory().event("sent"), ReferralStory().event("sent", partner_id=HOSPITAL)
+
+    await world.tell(strange, good)
+    await world.settled(1)
+    await world.tell(ReferralStory().event("sent", partner_id=HOSPITAL))
+    await world.settled(2)
+
+    assert await world.states() == [("sent", "pending"), ("sent", "delivered"), ("sent", "delivered")]
+
+
+async def test_a_copy_that_was_not_seen_does_not_take_what_it_has_in_hand_a_second_time(
+    world: NotificationWorld,
+) -> None:
+    gate = world.sender.gates[ESSP_ADDRESS] = asyncio.Event()
+    await world.tell(*(ReferralStory().event("sent") for _ in range(6)))  # some are under way, some wait
+    await world.rows("UPDATE service_copy SET seen_at = '2020-01-01'")
+
+    await world.dispatcher.look()
+    gate.set()
+    await world.settled(6)
+
+    assert len({each.body["id"] for each in world.sender.sent}) == len(world.sender.sent) == 6
+    assert {state for _, state in await world.states()} == {"delivered"}
+
+
 async def test_a_lease_that_its_copy_was_never_told_of_is_given_back_within_seconds(
     world: NotificationWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,9 +62,8 @@ class PostgresClaims:
     async def hold_back(self, copy_id: UUID, due: Sequence[DueDelivery], why: Failure, seconds: float) -> None:
         """Give leases back until the endpoint may be asked again; the first time that is told too."""
         async with self.database.transaction() as work:
-            rows = await work.conn.fetch(
-                _HOLD_BACK, copy_id, [each.delivery.delivery_id for each in due], seconds, why.value
-            )
+            ids = [each.delivery.delivery_id for each in due]
+            rows = await work.conn.fetch(_HOLD_BACK, copy_id, ids, seconds, why.value)
             mine = {row["delivery_id"]: row["now"] for row in rows}
             for each in due:
                 if each.delivery.delivery_id in mine and each.sequence == 0:
@@ -141,14 +140,19 @@ WITH lost AS (
 UPDATE delivery d SET lease_owner = NULL, lease_until = NULL
 FROM lost WHERE d.delivery_id = lost.delivery_id AND d.channel = 'webhook'
 """
+# An endpoint that was registered again meanwhile, which this copy has not seen yet, is asked at once.
 _HOLD_BACK = """
 WITH mine AS (
-    SELECT delivery_id FROM delivery
+    SELECT delivery_id, partner_id FROM delivery
     WHERE channel = 'webhook' AND delivery_id = ANY($2) AND lease_owner = $1 AND state = 'pending'
-    ORDER BY position FOR UPDATE)
+    ORDER BY position FOR UPDATE
+), address AS MATERIALIZED (
+    SELECT partner_id, state FROM endpoint WHERE partner_id IN (SELECT partner_id FROM mine) FOR SHARE
+)
 UPDATE delivery d SET lease_owner = NULL, lease_until = NULL, last_reason = $4,
-    next_attempt_at = clock_timestamp() + make_interval(secs => $3)
-FROM mine WHERE d.delivery_id = mine.delivery_id AND d.channel = 'webhook'
+    next_attempt_at = CASE WHEN $4 = 'endpoint-disabled' AND address.state = 'enabled' THEN clock_timestamp()
+        ELSE clock_timestamp() + make_interval(secs => $3) END
+FROM mine LEFT JOIN address USING (partner_id) WHERE d.delivery_id = mine.delivery_id AND d.channel = 'webhook'
 RETURNING d.delivery_id, clock_timestamp() AS now
 """
 _COUNT_ONE = """

@@ -46,9 +46,10 @@ class NewMessages:
         if self._new:
             columns = zip(*map(_values, self._new), strict=True)
             self.work.writes.add(_INSERT, *map(list, columns))
-        if self._over:
+        if any(message.referral_id in self._over for message in self._new):
             await self.work.flush()  # what is new may be overtaken too
-            await self.work.conn.execute(_OVERTAKE, list(self._over), Why.OVERTAKEN.value)
+        if self._over:
+            self.work.writes.add(_OVERTAKE, list(self._over), Why.OVERTAKEN.value)
 
 
 @dataclass(frozen=True, slots=True)

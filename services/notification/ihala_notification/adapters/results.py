@@ -37,7 +37,7 @@ class PostgresResults:
             async with self.database.at_once() as work:
                 await self.endpoints.judge(work, tried, unwell)
                 _settle_all(work, copy_id, judged)
-        except (NeedsTransaction, LEASE_LOST):
+        except (NeedsTransaction, *NOT_MINE):
             async with self.database.transaction() as work:
                 await _settle_mine(work, copy_id, judged)
                 await self.endpoints.judge(work, tried, unwell)
@@ -48,8 +48,9 @@ class PostgresResults:
 
 
 Judged = Sequence[tuple[Tried, Verdict]]
-LEASE_LOST = asyncpg.NotNullViolationError
-"""What a delivery of which another copy decides answers to a statement that is to settle all or nothing."""
+NOT_MINE = (asyncpg.NotNullViolationError, asyncpg.UniqueViolationError)
+"""What a statement that settles all or nothing answers where another decided meanwhile: another copy, or the end of
+the attempt, whose receipt has taken the number of this one."""
 
 
 def _settle_all(work: Work, copy_id: UUID, judged: Judged) -> None:

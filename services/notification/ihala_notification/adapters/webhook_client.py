@@ -174,11 +174,11 @@ class WebhookClient:
 
     async def _beginning_of(self, response: aiohttp.ClientResponse) -> bytes:
         """The first kilobyte. An answer that is too long or too slow costs the connection, nothing else."""
-        if response.content.is_eof():  # it came together with the head, as short answers do
-            return response.content.read_nowait()[:KEPT_ANSWER_BYTES]
         kept = bytearray()
         read = 0
         try:
+            if response.content.is_eof():  # it came together with the head, as short answers do
+                return response.content.read_nowait()[:KEPT_ANSWER_BYTES]
             async with asyncio.timeout(self._times.answer_seconds):
                 async for piece in response.content.iter_any():
                     kept += piece[: KEPT_ANSWER_BYTES - len(kept)]

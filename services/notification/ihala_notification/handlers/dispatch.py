@@ -127,11 +127,12 @@ class Dispatcher:
         self._in_flight: set[asyncio.Task[None]] = set()
         self._trying: set[UUID] = set()
         self._tried: list[Tried] = []
+        self._recording = asyncio.Lock()
         self._followers: set[tuple[str, UUID]] = set()
         self._something_tried = asyncio.Event()
         self._wake = asyncio.Event()
         self._seen_until = 0.0
-        self._looked_at_all = 0.0
+        self._looked_at = self._looked_at_all = 0.0
         self._looked_for_lost = 0.0
         self._stopping = False
 
@@ -211,7 +212,8 @@ class Dispatcher:
         for lane in self._lanes.values():
             lane.has_more = False
         claimed = await self._claims.claim(self.copy_id, places)
-        self.offer(claimed)
+        known = self._known()  # its leases count as free when it was not seen for a while
+        self.offer([each for each in claimed if each.delivery.delivery_id not in known])
         for partner_id, count in _counted(claimed).items():
             self._lane(partner_id).has_more |= count == places[partner_id]
 
@@ -221,8 +223,7 @@ class Dispatcher:
             await self._something_tried.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._something_tried.clear()
-            while self._tried:
-                await self._record_some()
+            await self._record_all()
 
     async def finish(self) -> None:
         """Start nothing more, wait for what is under way, write it down, give the rest back."""
@@ -231,8 +232,7 @@ class Dispatcher:
             _, late = await asyncio.wait(self._in_flight, timeout=DRAIN_SECONDS)
             for task in late:
                 task.cancel()
-        while self._tried:
-            await self._record_some()
+        await self._record_all()
         if queued := self._queued():
             await self._claims.release(self.copy_id, queued)
 
@@ -269,6 +269,9 @@ class Dispatcher:
             self._note(lane, tried.result)
             self._tried.append(tried)
             self._something_tried.set()
+        except Exception:
+            lane.breaker.failed(monotonic())  # a probe that ended in no way would be the last one
+            raise
         finally:
             self._trying.discard(due.delivery.delivery_id)
             lane.in_flight -= 1
@@ -344,21 +347,36 @@ class Dispatcher:
 
     # --- recording ---
 
-    async def _record_some(self) -> None:
-        batch = self._tried[:RECORDED_AT_ONCE]
+    async def _record_all(self) -> None:
+        async with self._recording:
+            while self._tried:
+                batch = self._tried[:RECORDED_AT_ONCE]
+                await self._record_some(batch)
+                del self._tried[: len(batch)]
+
+    async def _record_some(self, batch: Sequence[Tried]) -> None:
+        """One that cannot be written down holds up no other: its lease ends, and it is tried again."""
         try:
-            ended = await self._results.record(self.copy_id, batch, self._unwell())
-            failpoints.reach("webhook.recorded")
-        except Exception as error:
-            if not is_infrastructure(error):
-                raise
-            _log.warning(
-                "results cannot be written down yet", action="deliver.record", error_class=type(error).__name__
-            )
+            await self._until_recorded(batch)
+        except Exception:
+            if len(batch) == 1:
+                _log.exception("a result cannot be written down", action="deliver.record")
+                return
+            for each in batch:
+                await self._record_some([each])
+
+    async def _until_recorded(self, batch: Sequence[Tried]) -> None:
+        while True:
+            try:
+                ended = await self._results.record(self.copy_id, batch, self._unwell())
+                failpoints.reach("webhook.recorded")
+                self._look_for_followers(ended)
+                return
+            except Exception as error:
+                if not is_infrastructure(error):
+                    raise
+                _cannot_yet("deliver.record", error)
             await asyncio.sleep(PAUSE_SECONDS)
-            return
-        del self._tried[: len(batch)]
-        self._look_for_followers(ended)
 
     def _unwell(self) -> set[str]:
         return {partner_id for partner_id, endpoint in self._endpoints.items() if not endpoint.is_well}
@@ -381,8 +399,11 @@ class Dispatcher:
         now = monotonic()
         if now - self._looked_for_lost >= LOST_LOOK_SECONDS:
             self._looked_for_lost = now
-            tried = [each.due.delivery.delivery_id for each in self._tried]
-            await self._claims.release_lost(self.copy_id, [*self._queued(), *self._trying, *tried])
+            await self._claims.release_lost(self.copy_id, list(self._known()))
+
+    def _known(self) -> set[UUID]:
+        """What is in this copy's hands."""
+        return {*self._queued(), *self._trying, *(each.due.delivery.delivery_id for each in self._tried)}
 
     def _queued(self) -> list[UUID]:
         return [each.delivery.delivery_id for lane in self._lanes.values() for each in lane.queue]
@@ -390,11 +411,12 @@ class Dispatcher:
     async def _see_endpoints(self) -> None:
         now = monotonic()
         if not self._looked_at_all or now - self._looked_at_all > FULL_LOOK_SECONDS:
-            self._looked_at_all = now
             await self._claims.give_up_old(self._give_up_after_seconds)
             seen = await self._endpoint_table.all_endpoints()
+            self._looked_at_all = now
         else:
-            seen = await self._endpoint_table.changed_lately(CHANGED_LATELY_SECONDS)
+            seen = await self._endpoint_table.changed_lately(now - self._looked_at + CHANGED_LATELY_SECONDS)
+        self._looked_at = now
         self._endpoints.update({endpoint.partner_id: endpoint for endpoint in seen})
 
     def _places(self) -> dict[str, int]:
@@ -449,4 +471,8 @@ async def _when_possible(doing: Awaitable[None]) -> None:
     except Exception as error:
         if not is_infrastructure(error):
             raise
-        _log.warning("not possible now", action="deliver.wait", error_class=type(error).__name__)
+        _cannot_yet("deliver.wait", error)
+
+
+def _cannot_yet(action: str, error: Exception) -> None:
+    _log.warning("not possible now", action=action, error_class=type(error).__name__)

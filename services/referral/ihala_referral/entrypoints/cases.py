@@ -21,7 +21,7 @@ from ihala_events.topics import INTAKE_CASE
 from ihala_runtime import telemetry
 from ihala_runtime.consumer import Consumer
 from ihala_runtime.failures import TemporaryFailure
-from ihala_runtime.postgres import Work
+from ihala_runtime.postgres import NeedsTransaction, Work
 from ihala_runtime.received import Received
 
 from ihala_referral.adapters.indicator_rows import count_information
@@ -64,6 +64,8 @@ def _scopes(
 ) -> Callable[[Work, Sequence[Received]], AbstractAsyncContextManager[PostgresUnit]]:
     @asynccontextmanager
     async def scope(work: Work, received: Sequence[Received]) -> AsyncIterator[PostgresUnit]:
+        if work.at_once and any(each.type == catalogue.INFORMATION_GIVEN.type for each in received):
+            raise NeedsTransaction  # counting it takes one: better now than after the others were routed
         case_ids = sorted({case_id for case_id in map(_case_id, received) if case_id is not None})
         async with open_unit(work, environment, case_ids=case_ids) as unit:
             yield unit
