@@ -2,14 +2,12 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from support.servers import POSTGRES_VARIABLE, database_dsn, kafka_for_tests, postgres_for_tests
-
-NewDatabase = Callable[[], Awaitable[str]]
+from support.servers import POSTGRES_VARIABLE, NewDatabase, database_dsn, kafka_for_tests, postgres_for_tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,10 +1,8 @@
 """The databases of a running system, as a test looks into them: rows by id, never through a service."""
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import quote
 
 import asyncpg
 from ihala_local.state import State
@@ -30,14 +28,12 @@ EFFECTS = {
 
 
 def dsn_of(system: System, database: str) -> str:
-    secrets: dict[str, Any] = json.loads((system.folder / "secrets.json").read_text())
-    ports: dict[str, int] = json.loads((system.folder / "ports.json").read_text())
-    password = quote(secrets["postgres_roles"][database], safe="")
-    return f"postgresql://{database}:{password}@127.0.0.1:{ports['postgres']}/{database}"
+    dsn: str = system.endpoints["postgres"][database]
+    return dsn
 
 
 async def asked(system: System, database: str, query: str, *values: Any) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(dsn_of(system, database))
+    connection = await asyncpg.connect(dsn_of(system, database), timeout=10)
     try:
         return await connection.fetch(query, *values)
     finally:

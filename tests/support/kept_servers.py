@@ -3,16 +3,17 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ihala_local import jars, kafka, postgres
+from ihala_local import kafka, postgres
+from ihala_local.embedded import START_SECONDS, prepared_node
 from ihala_local.ports import new_port
 from ihala_local.processes import Folders, Program
 from ihala_local.supervisor import Supervisor
+from support.background import in_background
 
-START_SECONDS = 90
 Changed = Callable[[Program], Program]
 
 
@@ -35,7 +36,11 @@ class KeptServers:
 @asynccontextmanager
 async def kept_servers(folder: Path, changed: Changed) -> AsyncIterator[KeptServers]:
     """changed: what becomes of each program before it is started."""
-    node, server = await asyncio.to_thread(a_node, folder / "kafka"), a_server(folder / "postgres")
+    node = await asyncio.to_thread(prepared_node, folder / "kafka", new_port(set()))
+    (folder / "postgres").mkdir()
+    server = postgres.PostgresServer(
+        folder / "postgres", new_port({node.port, node.controller_port}), secrets.token_urlsafe(24)
+    )
     placement = await asyncio.to_thread(postgres.prepare, server)
     folders = Folders(folder / "logs", folder / "run")
     folders.make()
@@ -46,35 +51,9 @@ async def kept_servers(folder: Path, changed: Changed) -> AsyncIterator[KeptServ
         supervisor.start(changed(postgres.program(server, placement)))
         await supervisor.until_ready("kafka", lambda: kafka.answers(node.bootstrap), START_SECONDS)
         await supervisor.until_ready("postgres", lambda: postgres.answers(server.dsn()), START_SECONDS)
-        async with watched(supervisor):
+        async with in_background(supervisor.watch):
             yield servers
     finally:
         await supervisor.stop(supervisor.names)
         supervisor.abandon()
         await asyncio.to_thread(postgres.forget_data, server.folder)
-
-
-@asynccontextmanager
-async def watched(supervisor: Supervisor) -> AsyncIterator[None]:
-    watching = asyncio.create_task(supervisor.watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-
-
-def a_node(folder: Path) -> kafka.KafkaNode:
-    lock = jars.read_lock()
-    cache = jars.folder_of(lock)
-    jars.fetch_missing(lock, cache, lambda _bytes: None)
-    port = new_port(set())
-    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache)
-    kafka.prepare(node)
-    return node
-
-
-def a_server(folder: Path) -> postgres.PostgresServer:
-    folder.mkdir(parents=True)
-    return postgres.PostgresServer(folder, new_port(set()), secrets.token_urlsafe(24))

@@ -3,7 +3,7 @@ and the parts on a real database."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,11 +33,11 @@ from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.outbox import NewEvent, new_event
 from ihala_runtime.postgres import Database
 from ihala_runtime.received import RawRecord
+from support.servers import NewDatabase
 from support.waiting import wait_until
 
 LINKS = Links("http://intake.example", "http://referral.example")
 MONDAY = datetime(2026, 11, 16, 10, 15, tzinfo=UTC)
-NewDatabase = Callable[[], Awaitable[str]]
 
 
 def a_partner(partner_id: str = "essp-agadir", **changes: Any) -> PartnerRecord:

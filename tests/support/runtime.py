@@ -1,7 +1,7 @@
 """A runtime on real servers, small enough for one test: a migrated database, topics, a consumer that can be run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,8 +20,10 @@ from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
 from ihala_runtime.postgres import Database, Work
 from ihala_runtime.received import Received
 from ihala_runtime.topics import make_topics
+from support.servers import NewDatabase
 
-NewDatabase = Callable[[], Awaitable[str]]
+EFFECT_TABLE = "CREATE TABLE effect (event_id text, sequence bigint, at bigserial)"
+INSERT_EFFECT = "INSERT INTO effect (event_id, sequence) VALUES ($1, $2)"
 
 
 def a_topic(partitions: int = 4) -> Topic:
@@ -59,7 +61,7 @@ async def migrated_database(new_database: NewDatabase) -> AsyncIterator[Database
     database = Database(await new_database(), "test")
     connection = await database.dedicated()
     await migrate(connection, [RUNTIME_MIGRATIONS])
-    await connection.execute("CREATE TABLE effect (event_id text, sequence bigint, at bigserial)")
+    await connection.execute(EFFECT_TABLE)
     await connection.close()
     await database.connect()
     try:
@@ -85,6 +87,11 @@ async def refused_are_due(database: Database) -> None:
         await connection.execute("UPDATE outbox_refused SET retry_at = now()")
 
 
+async def nothing_to_publish(database: Database) -> bool:
+    async with database.connection() as connection:
+        return bool(await connection.fetchval("SELECT count(*) = 0 FROM outbox"))
+
+
 @asynccontextmanager
 async def consuming(database: Database, bootstrap: str, consumer: Consumer[Any]) -> AsyncIterator[ConsumerRunner]:
     runner = ConsumerRunner(consumer, database)
@@ -105,9 +112,7 @@ async def plain_scope(work: Work, _received: Sequence[Received]) -> AsyncIterato
 
 
 async def note_effect(work: Work, received: Received) -> None:
-    await work.conn.execute(
-        "INSERT INTO effect (event_id, sequence) VALUES ($1, $2)", received.envelope.id, received.envelope.sequence
-    )
+    await work.conn.execute(INSERT_EFFECT, received.envelope.id, received.envelope.sequence)
 
 
 async def read_all(bootstrap: str, topic: str, count: int, within_seconds: float = 20) -> "list[ConsumerRecord]":

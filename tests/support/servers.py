@@ -8,7 +8,7 @@ Rule: a test that needs a server fails when none can be had. It is never skipped
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +18,8 @@ from support.containers import KAFKA_IMAGE, POSTGRES_IMAGE, can_run, kafka_conta
 
 KAFKA_VARIABLE = "IHALA_TEST_KAFKA_BOOTSTRAP"
 POSTGRES_VARIABLE = "IHALA_TEST_POSTGRES_DSN"
+NewDatabase = Callable[[], Awaitable[str]]
+"""Makes a fresh, empty database with each call and answers its DSN: the fixture `new_database`."""
 POSTGRES_SETTINGS = {"fsync": "off"}  # hundreds of databases are made, and none outlives the machine
 
 

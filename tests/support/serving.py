@@ -13,16 +13,14 @@ import uvicorn
 from ihala_events.access import CredentialChanged, Role
 from ihala_runtime.access import key_hash, new_key, store_credential
 from ihala_runtime.postgres import Database
-from ihala_runtime.service import Parts, build_app
+from ihala_runtime.service import KEPT_SECONDS, Parts, build_app
 from support.waiting import wait_until
-
-KEEP_ALIVE_SECONDS = 60  # longer than aiohttp keeps one (15): none is closed while a client on a busy machine reuses it
 
 
 @asynccontextmanager
 async def served(parts: Parts) -> AsyncIterator[str]:
     """Base URL of the running service; it is stopped as SIGTERM would stop it."""
-    config = uvicorn.Config(build_app(parts), log_config=None, lifespan="on", timeout_keep_alive=KEEP_ALIVE_SECONDS)
+    config = uvicorn.Config(build_app(parts), log_config=None, lifespan="on", timeout_keep_alive=KEPT_SECONDS)
     server = uvicorn.Server(config)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

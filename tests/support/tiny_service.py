@@ -14,11 +14,10 @@ from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts
 from ihala_runtime.settings import ServiceSettings
 from ihala_runtime.topics import make_topics
-from support.runtime import NewDatabase
+from support.runtime import EFFECT_TABLE
+from support.servers import NewDatabase
 from support.serving import Client, a_key, served
 from support.waiting import wait_until
-
-EFFECT = "CREATE TABLE effect (event_id text, sequence bigint, at bigserial)"
 
 
 @dataclass
@@ -46,7 +45,7 @@ async def tiny_service(
 ) -> AsyncIterator[Tiny]:
     await make_topics(bootstrap, FIXED_TOPICS)
     (folder / "migrations").mkdir(parents=True)
-    (folder / "migrations" / "0001_effect.sql").write_text(EFFECT, encoding="utf-8")
+    (folder / "migrations" / "0001_effect.sql").write_text(EFFECT_TABLE, encoding="utf-8")
     settings = ServiceSettings(postgres_dsn=await new_database(), kafka_bootstrap=bootstrap)
     own, looking = Database(settings.postgres_dsn, "tiny"), Database(settings.postgres_dsn, "test")
     parts = Parts("tiny", "Tiny", settings, own, folder / "migrations", consumers=consumers)

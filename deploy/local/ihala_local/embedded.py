@@ -29,14 +29,19 @@ async def embedded_kafka(
     folder: Path, port: int | None = None, advertised_port: int | None = None
 ) -> AsyncIterator[str]:
     """The address of a broker of our own, with its data below the folder.  advertised_port: of a proxy before it."""
-    lock = jars.read_lock()
-    cache = jars.folder_of(lock)
-    await asyncio.to_thread(jars.fetch_missing, lock, cache, lambda _bytes: None)
-    port = port or new_port(set())
-    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache, advertised_port)
-    await asyncio.to_thread(kafka.prepare, node)
+    node = await asyncio.to_thread(prepared_node, folder, port or new_port(set()), advertised_port)
     async with running(kafka.program(node), folder, lambda: kafka.answers(node.bootstrap)):
         yield node.bootstrap
+
+
+def prepared_node(folder: Path, port: int, advertised_port: int | None = None) -> kafka.KafkaNode:
+    """A broker that can be started; its jars are there."""
+    lock = jars.read_lock()
+    cache = jars.folder_of(lock)
+    jars.fetch_missing(lock, cache, lambda _bytes: None)
+    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache, advertised_port)
+    kafka.prepare(node)
+    return node
 
 
 @asynccontextmanager

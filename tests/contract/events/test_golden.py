@@ -19,6 +19,7 @@ from ihala_events.json_schema import event_schema
 from ihala_events.wire import Payload
 from ihala_runtime.received import RawRecord, Received
 from pydantic import ValidationError
+from support.references import references_of, resolved
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = pytest.mark.parametrize("kind", EVENT_TYPES.values(), ids=list(EVENT_TYPES))
@@ -73,19 +74,10 @@ def test_what_a_later_version_of_our_services_adds_is_passed_over(kind: EventTyp
 def test_the_asyncapi_document_refers_only_to_what_it_holds(name: str) -> None:
     document = asyncapi_document(name)
 
-    references = [text for text in _references(document) if text.startswith(("#/components/", "#/channels/"))]
+    references = [text for text in references_of(document) if text.startswith(("#/components/", "#/channels/"))]
     assert references
     for reference in references:
-        here: Any = document
-        for part in reference.removeprefix("#/").split("/"):
-            here = here[part]
-
-
-def _references(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-        return own + [found for value in node.values() for found in _references(value)]
-    return [found for value in node for found in _references(value)] if isinstance(node, list) else []
+        resolved(document, reference)
 
 
 ENVELOPE = {

@@ -10,7 +10,8 @@ from ihala_events.referral import ReferralEvent
 from ihala_notification.domain.delivery import Channel, Delivery, Unsent
 from ihala_notification.handlers.tell_agency import Outgoing, ReferralNews, TellAgency
 from ihala_runtime.outbox import NewEvent
-from support.notification import LINKS, MONDAY, NewDatabase, ReferralStory, a_partner, notification_world
+from support.notification import LINKS, MONDAY, ReferralStory, a_partner, notification_world
+from support.servers import NewDatabase
 
 Told = list[tuple[str, str, str]]
 """(event, channel, state) of every delivery, in order."""

@@ -13,6 +13,7 @@ from ihala_runtime.identifiers import uuid7
 from support.background import in_background
 from support.cases import a_case, tell
 from support.intake_service import Running
+from support.runtime import nothing_to_publish
 from support.waiting import wait_until
 
 
@@ -118,7 +119,7 @@ async def test_what_a_restored_dump_brings_back_is_erased_again_at_the_start(int
     case = await a_case(intake)
     key, before = await key_of(intake, case), await file_of(intake, case)
     await erase(intake, case)
-    await wait_until(lambda: nothing_to_publish(intake))
+    await wait_until(lambda: nothing_to_publish(intake.database))
     await restore(intake, case, key, before)
     assert await key_of(intake, case) == key
 
@@ -131,11 +132,6 @@ async def test_what_a_restored_dump_brings_back_is_erased_again_at_the_start(int
     async with intake.database.connection() as connection:
         actors = await connection.fetch("SELECT actor FROM audit WHERE case_id = $1 ORDER BY id", case["case_id"])
     assert actors[-1]["actor"] == "system:erasure-ledger"
-
-
-async def nothing_to_publish(intake: Running) -> bool:
-    async with intake.database.connection() as connection:
-        return not await connection.fetchval("SELECT count(*) FROM outbox")
 
 
 async def is_erased(intake: Running, case: dict[str, Any]) -> bool:

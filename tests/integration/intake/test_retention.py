@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from support.cases import a_case, tell
 from support.intake_service import Running
 from support.intakes import a_person
+from support.runtime import nothing_to_publish
 from support.waiting import wait_until
 
 ENDED = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -53,11 +54,6 @@ async def is_known(intake: Running, case: dict[str, Any], referrals: int) -> boo
     return await ended_referrals(intake, case) == referrals
 
 
-async def nothing_to_publish(intake: Running) -> bool:
-    async with intake.database.connection() as connection:
-        return not await connection.fetchval("SELECT count(*) FROM outbox")
-
-
 async def test_a_year_after_the_last_referral_ended_the_key_goes_and_not_a_minute_before(intake: Running) -> None:
     case = await a_closed_case(intake)
 
@@ -93,7 +89,7 @@ async def is_addressed(intake: Running, referral_id: Any) -> bool:
 async def test_two_years_after_nothing_is_left_but_the_audit_trail(intake: Running) -> None:
     case = await a_closed_case(intake)
     await retention_at(intake, ENDED + YEAR).apply()
-    await wait_until(lambda: nothing_to_publish(intake))
+    await wait_until(lambda: nothing_to_publish(intake.database))
 
     await retention_at(intake, ENDED + 2 * YEAR - MINUTE).apply()
     assert await count(intake, "case_file", case) == 1
@@ -109,7 +105,7 @@ async def test_two_years_after_nothing_is_left_but_the_audit_trail(intake: Runni
 async def test_an_erased_case_is_deleted_as_the_others_are(intake: Running) -> None:
     case = await a_closed_case(intake)
     await intake.protection.call("POST", f"/v1/cases/{case['case_ref']}/erasure")
-    await wait_until(lambda: nothing_to_publish(intake))
+    await wait_until(lambda: nothing_to_publish(intake.database))
 
     await retention_at(intake, ENDED + 2 * YEAR).apply()
 

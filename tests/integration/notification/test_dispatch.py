@@ -10,7 +10,8 @@ import pytest
 from ihala_notification.adapters.delivery_log import Replay
 from ihala_notification.domain.message import delivery_id
 from ihala_runtime.outbox import NewEvent
-from support.notification import NewDatabase, NotificationWorld, ReferralStory, a_partner, notification_world
+from support.notification import NotificationWorld, ReferralStory, a_partner, notification_world
+from support.servers import NewDatabase
 from support.waiting import wait_until
 
 ESSP, HOSPITAL = "essp-agadir", "hos-agadir"

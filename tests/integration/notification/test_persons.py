@@ -33,7 +33,8 @@ from ihala_notification.settings import NotificationSettings
 from ihala_runtime.clock import ManualClock
 from ihala_runtime.outbox import NewEvent
 from ihala_runtime.service import Parts
-from support.notification import NewDatabase, NotificationWorld, ReferralStory, a_partner, notification_world
+from support.notification import NotificationWorld, ReferralStory, a_partner, notification_world
+from support.servers import NewDatabase
 from support.serving import Client, a_key, served
 
 MONDAY = datetime(2026, 11, 16, 10, 15, tzinfo=UTC)

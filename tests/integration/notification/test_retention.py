@@ -10,7 +10,8 @@ from ihala_notification.adapters.delivery_log import Replay
 from ihala_notification.adapters.erasures import Erasures
 from ihala_notification.adapters.retention import Retention
 from ihala_runtime.clock import ManualClock
-from support.notification import NewDatabase, NotificationWorld, ReferralStory, a_partner, notification_world
+from support.notification import NotificationWorld, ReferralStory, a_partner, notification_world
+from support.servers import NewDatabase
 
 ESSP = "essp-agadir"
 ADDRESS = "https://essp-agadir.example/hook"

@@ -27,7 +27,8 @@ from ihala_local.sandbox_partner import SandboxPartner, Secrets
 from ihala_runtime.access import key_hash, new_key
 from ihala_runtime.outbox import NewEvent, new_event
 from ihala_runtime.topics import make_topics
-from support.notification import NewDatabase, ReferralStory, a_partner, partner_changed
+from support.notification import ReferralStory, a_partner, partner_changed
+from support.servers import NewDatabase
 from support.waiting import wait_until
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

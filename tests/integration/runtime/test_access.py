@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from ihala_events.access import CredentialChanged, Role
 from ihala_runtime.access import Credentials, key_hash, new_key, store_credential
 from ihala_runtime.postgres import Database
-from support.runtime import NewDatabase, migrated_database
+from support.runtime import migrated_database
+from support.servers import NewDatabase
 
 
 def a_credential() -> tuple[str, CredentialChanged]:

@@ -15,7 +15,6 @@ from ihala_runtime.received import RawRecord, decode
 from ihala_runtime.unreadable import MAX_BATCH_BYTES
 from support.raw_batches import GZIP, ZSTD, BadName, a_batch, packed, send_raw, zstd_unpacked
 from support.runtime import (
-    NewDatabase,
     a_topic,
     an_event,
     consuming,
@@ -25,6 +24,7 @@ from support.runtime import (
     plain_scope,
     raw_producer,
 )
+from support.servers import NewDatabase
 from support.waiting import wait_until
 
 KIND = "ihala.ops.record-parked.v1"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Database, Work
 from ihala_runtime.received import RawRecord, Received
 from support.runtime import (
-    NewDatabase,
+    INSERT_EFFECT,
     a_topic,
     an_event,
     consuming,
@@ -27,15 +27,16 @@ from support.runtime import (
     plain_scope,
     raw_producer,
 )
+from support.servers import NewDatabase
 from support.waiting import wait_until
 
 KIND = "ihala.ops.record-parked.v1"
-INSERT_EFFECT = "INSERT INTO effect (event_id, sequence) VALUES ($1, $2)"
+Handler = Callable[[Work, Received], Awaitable[None]]
 
 
-def a_consumer(topic: Topic, handler: object = note_effect) -> Consumer[Work]:
-    handlers = {KIND: handler}
-    return Consumer(f"test.{uuid7().hex[-12:]}", plain_scope, handlers, topics=(topic.name,))  # type: ignore[arg-type]
+def a_consumer(topic: Topic, handler: Handler = note_effect, *, at_once: bool = False) -> Consumer[Work]:
+    name = f"test.{uuid7().hex[-12:]}"
+    return Consumer(name, plain_scope, {KIND: handler}, topics=(topic.name,), at_once=at_once)
 
 
 async def send(producer: AIOKafkaProducer, topic: Topic, key: str, sequence: int, **headers: bytes) -> str:
@@ -297,11 +298,6 @@ async def test_a_flood_of_what_cannot_be_read_passes_and_does_not_stop_the_consu
     assert took < 30
 
 
-def at_once(handler: object) -> Consumer[Work]:
-    handlers = {KIND: handler}
-    return Consumer(f"test.{uuid7().hex[-12:]}", plain_scope, handlers, at_once=True)  # type: ignore[arg-type]
-
-
 async def gather_effect(work: Work, received: Received) -> None:
     work.writes.add(INSERT_EFFECT, received.envelope.id, received.envelope.sequence)
 
@@ -320,9 +316,10 @@ async def test_a_batch_at_once_is_done_again_in_a_transaction_when_some_of_it_ca
         seen.append(work.at_once)
         await gather_effect(work, received)
 
-    records = [raw(a_topic(1), offset) for offset in (1, 2)]
+    topic = a_topic(1)
+    records = [raw(topic, offset) for offset in (1, 2)]
     async with migrated_database(new_database) as database:
-        runner = ConsumerRunner(at_once(handle), database)
+        runner = ConsumerRunner(a_consumer(topic, handle, at_once=True), database)
         if came_before:
             await runner.process(records[:came_before])
         seen.clear()
@@ -343,7 +340,7 @@ async def test_a_batch_at_once_waits_behind_the_parked_record_of_its_key(new_dat
     first, other = raw(topic, 1), raw(topic, 3)
     later = replace(raw(topic, 2), key=first.key)
     async with migrated_database(new_database) as database:
-        runner = ConsumerRunner(at_once(fail), database)
+        runner = ConsumerRunner(a_consumer(topic, fail, at_once=True), database)
         await runner.process([first])
 
         await runner.process([later, other])
@@ -361,7 +358,7 @@ async def test_what_needs_a_transaction_gets_one_and_its_events_are_stored_once(
 
     record = raw(topic, 1)
     async with migrated_database(new_database) as database:
-        await ConsumerRunner(at_once(handle), database).process([record])
+        await ConsumerRunner(a_consumer(topic, handle, at_once=True), database).process([record])
 
         assert await effects(database) == [id_of(record)]
         async with database.connection() as connection:
@@ -382,7 +379,7 @@ async def test_the_events_of_a_batch_at_once_are_stored_with_it_and_the_relay_is
 
     record = raw(topic, 1)
     async with migrated_database(new_database) as database:
-        await ConsumerRunner(at_once(handle), database).process([record])
+        await ConsumerRunner(a_consumer(topic, handle, at_once=True), database).process([record])
 
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM outbox JOIN event USING (event_id)") == 1

@@ -1,7 +1,8 @@
 """The inbox forgets what Kafka cannot bring again."""
 
 from ihala_runtime.inbox import CLEAN_ROWS, clean
-from support.runtime import NewDatabase, migrated_database
+from support.runtime import migrated_database
+from support.servers import NewDatabase
 
 
 async def test_rows_of_thirty_days_go_however_many_and_younger_ones_stay(new_database: NewDatabase) -> None:

@@ -9,15 +9,16 @@ from ihala_runtime.outbox import NewEvent
 from ihala_runtime.outbox_relay import LOCK
 from ihala_runtime.postgres import Database
 from support.runtime import (
-    NewDatabase,
     a_topic,
     an_event,
     made,
     migrated_database,
+    nothing_to_publish,
     read_all,
     refused_are_due,
     relaying,
 )
+from support.servers import NewDatabase
 from support.waiting import wait_until
 
 
@@ -33,7 +34,7 @@ async def test_every_committed_event_is_published_in_the_order_of_its_aggregate(
                     work.record(an_event(topic, aggregate, sequence))
 
         records = await read_all(kafka_bootstrap, topic.name, 300)
-        await wait_until(lambda: _outbox_is_empty(database), within_seconds=5)
+        await wait_until(lambda: nothing_to_publish(database), within_seconds=5)
 
     for aggregate in aggregates:
         sequences = [int(dict(r.headers)["ce_sequence"]) for r in records if r.key == str(aggregate).encode()]
@@ -102,11 +103,6 @@ async def _record_and_undo(database: Database, event: NewEvent) -> None:
     async with database.transaction() as work:
         work.record(event)
         raise ChangedItsMind
-
-
-async def _outbox_is_empty(database: Database) -> bool:
-    async with database.connection() as connection:
-        return bool(await connection.fetchval("SELECT count(*) = 0 FROM outbox"))
 
 
 async def _refused(database: Database, count: int) -> bool:

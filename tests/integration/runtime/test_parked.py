@@ -19,7 +19,6 @@ from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Work
 from ihala_runtime.received import Received
 from support.runtime import (
-    NewDatabase,
     a_topic,
     an_event,
     made,
@@ -29,6 +28,7 @@ from support.runtime import (
     read_all,
     refused_are_due,
 )
+from support.servers import NewDatabase
 from support.serving import Client
 from support.tiny_service import Tiny, tiny_service
 from support.waiting import wait_until

@@ -14,7 +14,8 @@ from ihala_runtime.postgres import Database, Work
 from ihala_runtime.received import Received
 from ihala_runtime.service import Parts
 from ihala_runtime.settings import ServiceSettings
-from support.runtime import NewDatabase, a_topic, an_event, made, note_effect, plain_scope, raw_producer
+from support.runtime import a_topic, an_event, made, note_effect, plain_scope, raw_producer
+from support.servers import NewDatabase
 from support.serving import Client, served
 from support.tiny_service import tiny_service
 from support.waiting import wait_until

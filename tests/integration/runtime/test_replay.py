@@ -11,7 +11,6 @@ from ihala_runtime.postgres import Database, Work
 from ihala_runtime.received import RawRecord
 from ihala_runtime.replay import Chosen, replay
 from support.runtime import (
-    NewDatabase,
     a_topic,
     an_event,
     made,
@@ -21,6 +20,7 @@ from support.runtime import (
     read_all,
     relaying,
 )
+from support.servers import NewDatabase
 from support.waiting import wait_until
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -10,8 +10,8 @@ from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.outbox import NewEvent
 from ihala_runtime.postgres import Database
-from support.runtime import NewDatabase, a_topic, an_event, made, migrated_database, read_all, relaying
-from support.servers import split_port
+from support.runtime import a_topic, an_event, made, migrated_database, nothing_to_publish, read_all, relaying
+from support.servers import NewDatabase, split_port
 from support.waiting import wait_until
 
 
@@ -88,7 +88,7 @@ async def test_the_lock_of_a_silent_relay_is_free_soon_and_publishing_goes_on(
         relaying(Database(dsn, "test"), kafka_bootstrap),
     ):
         await publish(database, an_event(topic, aggregate, 1))
-        await wait_until(lambda: nothing_waits(database))
+        await wait_until(lambda: nothing_to_publish(database))
         wire.silence()
         await publish(database, an_event(topic, aggregate, 2))
 
@@ -100,11 +100,6 @@ async def test_the_lock_of_a_silent_relay_is_free_soon_and_publishing_goes_on(
 async def one(database: Database) -> int:
     async with asyncio.timeout(15), database.connection() as connection:
         return int(await connection.fetchval("SELECT 1"))
-
-
-async def nothing_waits(database: Database) -> bool:
-    async with database.connection() as connection:
-        return bool(await connection.fetchval("SELECT count(*) = 0 FROM outbox"))
 
 
 async def publish(database: Database, event: NewEvent) -> None:

@@ -11,7 +11,7 @@ from ihala_events.topics import FIXED_TOPICS
 from ihala_local.ports import new_port
 from ihala_runtime.topics import make_topics
 from support import stuck_service
-from support.runtime import NewDatabase
+from support.servers import NewDatabase
 from support.waiting import wait_until
 
 

@@ -5,13 +5,12 @@ import pytest
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Database, Work
-from support.runtime import NewDatabase, a_topic, an_event, migrated_database
-
-EFFECT = "INSERT INTO effect (event_id, sequence) VALUES ($1, 1)"
+from support.runtime import INSERT_EFFECT, a_topic, an_event, migrated_database
+from support.servers import NewDatabase
 
 
 def write(work: Work, name: str) -> None:
-    work.writes.add(EFFECT, name)
+    work.writes.add(INSERT_EFFECT, name, 1)
     work.record(an_event(a_topic(1), uuid7(), len(work.events) + 1))
 
 

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from ihala_events.catalogue import COPIED_TO_AGENCY, EVENT_TYPES
 from ihala_local.contracts import event_catalogue, export, referral_states
+from support.references import references_of, resolved
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,19 +32,5 @@ def test_the_export_holds_every_service_and_every_event_type_and_every_reference
     assert {f"schemas/{kind.type}.copy.json" for kind in COPIED_TO_AGENCY} <= names
     for file in tmp_path.glob("openapi/*.json"):
         document = json.loads(file.read_text(encoding="utf-8"))
-        for reference in _references(document):
-            _resolve(document, reference)
-
-
-def _references(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-        return own + [found for value in node.values() for found in _references(value)]
-    return [found for value in node for found in _references(value)] if isinstance(node, list) else []
-
-
-def _resolve(document: Any, reference: str) -> Any:
-    here = document
-    for part in reference.removeprefix("#/").split("/"):
-        here = here[part]
-    return here
+        for reference in references_of(document):
+            resolved(document, reference)
