@@ -25,6 +25,7 @@ HEAL_SECONDS = 60.0
 HONEST = (201, 422, 503, NO_ANSWER)
 LOOK_SECONDS = 0.5
 SENT = "ihala.referral.sent.v1"
+DELETE = "ihala.referral.deletion-requested.v1"
 LIFE = (
     "ihala.referral.proposed.v1",
     "ihala.referral.sent.v1",
@@ -196,6 +197,9 @@ def _honest(history: History, _stored: Stored) -> Iterator[str]:
     for (referral_id, move), status in history.moves.items():
         if status >= 500:
             yield f"G1: {move} of {referral_id} was answered {status}"
+    for case_ref, status in history.withdrawn.items():
+        if status != 200:
+            yield f"G1: the withdrawal of {case_ref} was answered {status}"
 
 
 def _answered(history: History, stored: Stored) -> Iterator[str]:
@@ -234,12 +238,25 @@ def _arrived_once(history: History, stored: Stored) -> Iterator[str]:
     told = {(hook.referral_id, hook.partner_id) for hook in history.webhooks if hook.type == SENT}
     dead = {(str(d["referral_id"]), d["partner_id"]) for d in stored.deliveries if d["state"] == "exhausted"}
     for referral_id, row in stored.referrals.items():
-        if (referral_id, row["partner_id"]) not in told | dead:
+        if row["state"] != "withdrawn" and (referral_id, row["partner_id"]) not in told | dead:
             yield f"G1: {row['partner_id']} was never told of {referral_id}"
     seen = Counter((d["event_id"], d["partner_id"], d["channel"]) for d in stored.deliveries)
     for (event_id, partner_id, channel), count in seen.items():
         if count > 1:
             yield f"G4: {count} deliveries of {event_id} to {partner_id} by {channel}"
+
+
+def _taken_back(history: History, stored: Stored) -> Iterator[str]:
+    """G1: a consent that is withdrawn ends the referral, and whoever was told of it is told to delete, afterwards."""
+    dead = {(str(d["referral_id"]), d["partner_id"]) for d in stored.deliveries if d["state"] == "exhausted"}
+    last_told = {(hook.referral_id, hook.partner_id): hook.type for hook in _first_of_each(history)}
+    for referral_id, row in stored.referrals.items():
+        if row["case_ref"] in history.withdrawn and row["state"] not in ("withdrawn", "closed"):
+            yield f"G1: {referral_id} is {row['state']}, its consent is withdrawn"
+    for (referral_id, partner_id), last in last_told.items():
+        withdrawn = stored.referrals[referral_id]["case_ref"] in history.withdrawn
+        if withdrawn and last != DELETE and (referral_id, partner_id) not in dead:
+            yield f"G1: {partner_id} was told {last} of {referral_id} last, its consent is withdrawn"
 
 
 def _same_bytes(history: History, _stored: Stored) -> Iterator[str]:
@@ -257,15 +274,20 @@ def _same_bytes(history: History, _stored: Stored) -> Iterator[str]:
 def _in_order(history: History, _stored: Stored) -> Iterator[str]:
     """G5: an agency's messages of one referral come in the order of its attempts, the recall after what it recalls."""
     by_pair: dict[tuple[str, str], list[Webhook]] = defaultdict(list)
-    first_seen: set[str] = set()
-    for hook in history.webhooks:
-        if hook.webhook_id not in first_seen:
-            first_seen.add(hook.webhook_id)
-            by_pair[hook.referral_id, hook.partner_id].append(hook)
+    for hook in _first_of_each(history):
+        by_pair[hook.referral_id, hook.partner_id].append(hook)
     for (referral_id, partner_id), hooks in by_pair.items():
         attempts = [hook.attempt_no for hook in hooks]
         if attempts != sorted(attempts):
             yield f"G5: {partner_id} was told of {referral_id} in the order {attempts}"
+
+
+def _first_of_each(history: History) -> list[Webhook]:
+    """Without repetitions, in the order in which each came first."""
+    first: dict[str, Webhook] = {}
+    for hook in history.webhooks:
+        first.setdefault(hook.webhook_id, hook)
+    return list(first.values())
 
 
 def _legal(history: History, stored: Stored) -> Iterator[str]:
@@ -308,6 +330,7 @@ RULES = (
     _nothing_refused_is_stored,
     _same_answer,
     _arrived_once,
+    _taken_back,
     _same_bytes,
     _in_order,
     _legal,

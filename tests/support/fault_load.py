@@ -1,4 +1,5 @@
-"""Load for the fault tests: desks that hand in, agencies that answer, and the history of what each was told.
+"""Load for the fault tests: desks that hand in, people who change their mind, agencies that answer, and the history
+of what each was told.
 
 A well-behaved client repeats a request under the same key until it has an answer; nothing here gives up early, so
 whatever is missing afterwards was lost by the system.
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -35,11 +37,15 @@ COMMUNES = (
 AGENCIES = tuple(f"essp-{commune.lower()}" for commune in COMMUNES)
 REFUSED_EVERY = 10  # this one of so many intakes is wrong, and must leave no trace
 REPEATED_EVERY = 7  # this one is sent once more after its answer
+WITHDRAWN_EVERY = 6  # of this one the person takes the consent back, within a moment of the answer
+A_MOMENT_SECONDS = 1.0
 PATIENCE_SECONDS = 600.0  # longer than any server is away
 CANARY = "Faultcanary"
 LEFT_OUT_SECONDS = 30.0
 KNOWN_SECONDS = 3.0  # each copy of notification looks for changed endpoints once a second
 NO_ANSWER = 599  # nobody knows what became of it
+NOT_NOW = (503, NO_ANSWER)
+RETRY_SECONDS = 0.3
 
 
 @dataclass
@@ -65,12 +71,16 @@ class Webhook:
 
 @dataclass
 class History:
-    """What clients sent and what agencies received, in the order it arrived."""
+    """What clients sent and what agencies received, in the order it arrived.
+
+    moves: last status by referral and move.  withdrawn: by case reference, of the consent's withdrawal.
+    """
 
     handed_in: list[HandedIn] = field(default_factory=list)
     refused: list[HandedIn] = field(default_factory=list)
     webhooks: list[Webhook] = field(default_factory=list)
     moves: dict[tuple[str, str], int] = field(default_factory=dict)
+    withdrawn: dict[str, int] = field(default_factory=dict)
     judged_repeats: int = 0
 
     @property
@@ -116,6 +126,7 @@ class Load:
         self._system = system
         self._session = session
         self._draw = random.Random(seed)
+        self._numbers = count()
         self._answers: set[asyncio.Task[None]] = set()
         self._intakes = Copies(system.urls_of("intake"))
         self._referrals = Copies(system.urls_of("referral"))
@@ -131,12 +142,12 @@ class Load:
         endpoints = self._endpoints
         tasks: list[asyncio.Task[None]] = []
         for _ in range(int(rate * seconds)):
-            tasks.append(asyncio.create_task(self._hand_in(endpoints, len(self.history.handed_in) + len(tasks))))
+            tasks.append(asyncio.create_task(self._hand_in(endpoints, next(self._numbers))))
             await asyncio.sleep(1 / rate)
         await asyncio.gather(*tasks)
 
     async def _hand_in(self, endpoints: Mapping[str, Any], number: int) -> None:
-        body = self._intake(number)
+        body, moment = self._intake(number), self._draw.uniform(0, A_MOMENT_SECONDS)
         sent = HandedIn(str(UUID(int=self._draw.getrandbits(128), version=4)), body)
         if number % REFUSED_EVERY == REFUSED_EVERY - 1:
             body["needs"][0]["facts"] = {"no_such_fact": True}
@@ -147,6 +158,19 @@ class Load:
         sent.answer = await self._until_answered(endpoints, sent)
         if number % REPEATED_EVERY == 0:
             sent.answer_again = await self._until_answered(endpoints, sent)
+        if number % WITHDRAWN_EVERY == 1 and sent.answer is not None:
+            await asyncio.sleep(moment)
+            await self._withdraw(endpoints, sent.answer["case_ref"])
+
+    async def _withdraw(self, endpoints: Mapping[str, Any], case_ref: str) -> None:
+        headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}"}
+        path = f"/v1/cases/{case_ref}/consent-withdrawal"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            status = NO_ANSWER
+            while status in NOT_NOW:
+                status, _ = await self._post(self._intakes, path, {"staff": "officer-7"}, headers)
+                self.history.withdrawn[case_ref] = status
+                await asyncio.sleep(RETRY_SECONDS if status in NOT_NOW else 0)
 
     def _intake(self, number: int) -> dict[str, Any]:
         letters = "".join(self._draw.choices("bdfgklmnrstz", k=12)).title()
@@ -166,7 +190,7 @@ class Load:
                     return answer
                 if 400 <= status < 500:
                     return None
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _post(
         self, copies: Copies, path: str, body: Any, headers: Mapping[str, str]
@@ -188,10 +212,9 @@ class Load:
         raw = await request.read()
         if partner_id in self.down:
             return web.Response(status=503)
-        if wait := self.slow_seconds.get(partner_id):
-            await asyncio.sleep(wait)
         body = json.loads(raw)
         data = body["data"]
+        await asyncio.sleep(self.slow_seconds.get(partner_id, _thinks_seconds(data["referral_id"])))
         hook = Webhook(
             request.headers["webhook-id"],
             partner_id,
@@ -228,10 +251,10 @@ class Load:
             while True:
                 path = f"/v1/referrals/{referral_id}/{move}"
                 status, _ = await self._post(self._referrals, path, body, headers)
-                if status not in (503, NO_ANSWER):
+                if status not in NOT_NOW:
                     self.history.moves[referral_id, move] = status
                     return status
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(RETRY_SECONDS)
 
     @property
     def agencies_answering(self) -> int:
@@ -248,6 +271,11 @@ class Load:
             async with self._session.put(url, json={"url": f"{base}/{partner_id}"}, headers=headers) as response:
                 response.raise_for_status()
         await asyncio.sleep(KNOWN_SECONDS)
+
+
+def _thinks_seconds(referral_id: str) -> float:
+    """How long its agency takes to answer: long enough for every second one that its person may withdraw meanwhile."""
+    return 0.4 * (int(referral_id[-1], 16) % 2)
 
 
 @asynccontextmanager
