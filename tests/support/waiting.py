@@ -13,16 +13,16 @@ POLL_SECONDS = 0.02
 
 @overload
 async def wait_until(
-    predicate: Callable[[], Awaitable[T]], within_seconds: float = 10.0, what: str | None = None
+    predicate: Callable[[], Awaitable[T]], within_seconds: float = 30.0, what: str | None = None
 ) -> T: ...
 
 
 @overload
-async def wait_until(predicate: Callable[[], T], within_seconds: float = 10.0, what: str | None = None) -> T: ...
+async def wait_until(predicate: Callable[[], T], within_seconds: float = 30.0, what: str | None = None) -> T: ...
 
 
 async def wait_until(
-    predicate: Callable[[], T | Awaitable[T]], within_seconds: float = 10.0, what: str | None = None
+    predicate: Callable[[], T | Awaitable[T]], within_seconds: float = 30.0, what: str | None = None
 ) -> T:
     """The predicate's first true answer; AssertionError, naming what was awaited, when none came in time."""
     deadline = time.monotonic() + within_seconds
