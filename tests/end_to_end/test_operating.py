@@ -13,7 +13,7 @@ from support.databases import all_handled, asked, effects
 from support.intakes import a_person
 from support.people import People, intake_of, people_of
 from support.runtime import raw_producer
-from support.system import System
+from support.system import System, running
 from support.waiting import wait_until
 
 READ_MODELS = (
@@ -29,12 +29,8 @@ READ_MODELS = (
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system that these tests may break."""
-    own = System(tmp_path_factory.mktemp("operating"))
-    try:
-        own.up()
+    with running(tmp_path_factory.mktemp("operating")) as own:
         yield own
-    finally:
-        own.end()
 
 
 @pytest_asyncio.fixture

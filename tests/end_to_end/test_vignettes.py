@@ -4,7 +4,6 @@ Every expected value is the specification's, none was read off the program.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,18 +13,15 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from support.intakes import a_person
 from support.people import People, intake_of, people_of
-from support.system import System
+from support.system import System, running
 from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
 def clocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system whose clock stands where the first vignette begins; the vignettes come in the order of time."""
-    folder: Path = tmp_path_factory.mktemp("clocked")
-    system = System(folder)
-    system.up("--test-clock", "2026-11-05T15:00:00Z")
-    yield system
-    system.end()
+    with running(tmp_path_factory.mktemp("clocked"), "--test-clock", "2026-11-05T15:00:00Z") as system:
+        yield system
 
 
 @pytest_asyncio.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ihala_runtime.failpoints import FOLDER_VARIABLE
 from support.fault_load import Load, load_on
-from support.system import System
+from support.system import System, running
 
 
 @pytest.fixture(scope="session")
@@ -35,14 +35,8 @@ def failpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def breakable(failpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One copy of each service. All faults happen to one system, one after another, and its whole history is judged."""
-    system = System(tmp_path_factory.mktemp("breakable"))
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(FOLDER_VARIABLE, str(failpoints))
-            system.up()
+    with running(tmp_path_factory.mktemp("breakable"), environment={FOLDER_VARIABLE: str(failpoints)}) as system:
         yield system
-    finally:
-        system.end()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from schemathesis import APIOperation
 from support.bad_calls import Abuser, Call, drawn, operations
 from support.intakes import a_person
 from support.people import People, intake_of, people_of
-from support.system import System
+from support.system import System, running
 
 SERVICES = ("intake", "referral", "notification")
 CALLS, CALLS_OF_A_LONG_RUN = 30, 900  # of each operation; a long run makes 100,000 of them
@@ -30,12 +30,8 @@ ONCE_ANSWERED_500: list[tuple[str, str, str, str, Any]] = [
 @pytest.fixture(scope="module")
 def abused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Some of what is drawn is allowed, and changes the directory: a system of its own."""
-    system = System(tmp_path_factory.mktemp("abused"))
-    try:
-        system.up()
+    with running(tmp_path_factory.mktemp("abused")) as system:
         yield system
-    finally:
-        system.end()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from support.bad_machine import bad_machine
 from support.fault_checker import IN_FLIGHT, judge
 from support.fault_load import load_on
 from support.kept_servers import Changed, KeptServers, kept_servers
-from support.system import System
+from support.system import System, running
 from support.waiting import wait_until
 
 RATE = 4.0
@@ -88,13 +88,6 @@ async def system_on(
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[tuple[System, KeptServers]]:
     """changed: what becomes of each server's program.  environment: of the services."""
-    system = System(folders.mktemp("system"))
     async with kept_servers(folders.mktemp("servers"), changed) as servers:
-        with pytest.MonkeyPatch.context() as patch:
-            for variable, value in {**environment, **servers.environment}.items():
-                patch.setenv(variable, value)
-            try:
-                await asyncio.to_thread(system.up)
-                yield system, servers
-            finally:
-                await asyncio.to_thread(system.end)
+        with running(folders.mktemp("system"), environment={**environment, **servers.environment}) as system:
+            yield system, servers

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from support.fault_checker import judge
 from support.fault_load import load_on
-from support.system import System
+from support.system import System, running
 
 RATE = 4.0
 
@@ -15,12 +15,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 @pytest.fixture
 def clocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    system = System(tmp_path_factory.mktemp("clocked"))
-    try:
-        system.up("--test-clock", "2026-11-23T08:30:00Z")
+    with running(tmp_path_factory.mktemp("clocked"), "--test-clock", "2026-11-23T08:30:00Z") as system:
         yield system
-    finally:
-        system.end()
 
 
 async def test_a_day_ahead_and_another(clocked: System, seed: int) -> None:

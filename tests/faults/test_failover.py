@@ -28,12 +28,13 @@ async def test_the_database_moves(tmp_path_factory: pytest.TempPathFactory, seed
     name = new_port(set())
     first = PostgresServer(tmp_path_factory.mktemp("moving"), new_port({name}), secrets.token_urlsafe(24))
     second = replace(first, port=new_port({name, first.port}))
-    system = System(tmp_path_factory.mktemp("moved"))
+    named = replace(first, port=name)
+    system = System(tmp_path_factory.mktemp("moved"), {"IHALA_POSTGRES_DSN": named.dsn()})
     try:
         async with links(tmp_path_factory.mktemp("toxiproxy")) as proxies:
             await proxies.add("postgres", name, first.port)
             async with serving(first):
-                await up_with(system, replace(first, port=name))
+                await asyncio.to_thread(system.up)
                 async with load_on(system, seed) as load:
                     loaded = asyncio.create_task(load.run(RATE, 20.0))
                     await asyncio.sleep(5)
@@ -56,12 +57,6 @@ async def serving(server: PostgresServer) -> AsyncIterator[None]:
     placement = await asyncio.to_thread(postgres.prepare, server)
     async with running(postgres.program(server, placement), server.folder, lambda: postgres.answers(server.dsn())):
         yield
-
-
-async def up_with(system: System, server: PostgresServer) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IHALA_POSTGRES_DSN", server.dsn())
-        await asyncio.to_thread(system.up)
 
 
 def die(folder: Path) -> None:

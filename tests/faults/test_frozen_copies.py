@@ -16,7 +16,7 @@ from support.databases import asked
 from support.failpoints import frozen_at
 from support.fault_checker import IN_FLIGHT, judge
 from support.fault_load import Load, load_on
-from support.system import System
+from support.system import System, running
 from support.waiting import wait_until
 
 RATE = 4.0
@@ -39,14 +39,9 @@ def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def doubled(points: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    system = System(tmp_path_factory.mktemp("doubled"))
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(FOLDER_VARIABLE, str(points))
-            system.up("--copies", "intake=2", "--copies", "referral=2", "--copies", "notification=2")
+    copies = ("--copies", "intake=2", "--copies", "referral=2", "--copies", "notification=2")
+    with running(tmp_path_factory.mktemp("doubled"), *copies, environment={FOLDER_VARIABLE: str(points)}) as system:
         yield system
-    finally:
-        system.end()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from support.fault_checker import IN_FLIGHT, judge
 from support.fault_load import Load, load_on
 from support.links import Links, links
 from support.servers import split_port
-from support.system import System
+from support.system import System, running
 
 RATE = 6.0
 SICK_SECONDS = 20.0
@@ -45,15 +45,12 @@ async def linked(proxies: Links, tmp_path_factory: pytest.TempPathFactory) -> As
         embedded_postgres(tmp_path_factory.mktemp("postgres")) as dsn,
     ):
         await proxies.add("postgres", postgres_port, split_port(dsn))
-        system = System(tmp_path_factory.mktemp("linked"))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("IHALA_KAFKA_BOOTSTRAP", f"127.0.0.1:{kafka_port}")
-            patch.setenv("IHALA_POSTGRES_DSN", dsn.replace(f":{split_port(dsn)}", f":{postgres_port}"))
-            try:
-                await asyncio.to_thread(system.up)
-                yield system
-            finally:
-                await asyncio.to_thread(system.end)
+        environment = {
+            "IHALA_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka_port}",
+            "IHALA_POSTGRES_DSN": dsn.replace(f":{split_port(dsn)}", f":{postgres_port}"),
+        }
+        with running(tmp_path_factory.mktemp("linked"), environment=environment) as system:
+            yield system
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 from support.databases import asked
 from support.fault_checker import judge
 from support.fault_load import Load, load_on
-from support.system import System
+from support.system import System, running
 from support.waiting import wait_until
 
 RATE = 4.0
@@ -76,14 +76,10 @@ def folder_of(package: str) -> Path:
 
 @pytest.fixture
 def doubled(releases: Releases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    system = System(tmp_path_factory.mktemp("upgraded"))
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", str(releases.link))
-            system.up(*(word for service in SERVICES for word in ("--copies", f"{service}=2")))
+    copies = [word for service in SERVICES for word in ("--copies", f"{service}=2")]
+    installed = {"PYTHONPATH": str(releases.link)}
+    with running(tmp_path_factory.mktemp("upgraded"), *copies, environment=installed) as system:
         yield system
-    finally:
-        system.end()
 
 
 async def test_to_the_next_release_and_back(doubled: System, releases: Releases, seed: int) -> None:

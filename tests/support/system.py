@@ -8,10 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -27,9 +28,10 @@ class CommandFailed(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One local system, by its state folder."""
+    """One local system, by its state folder.  environment: of every command on it, beside that of the test."""
 
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def up(self, *options: str) -> str:
         """Starts it, or finds it running, and answers what it printed. It stays until `down`."""
@@ -55,7 +57,7 @@ class System:
     def run(self, *words: str, within_seconds: float = COMMAND_SECONDS) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "ihala_local", *words, "--state", str(self.folder)],
-            env=os.environ | {"COLUMNS": "200"},
+            env={**os.environ, **self.environment, "COLUMNS": "200"},
             capture_output=True,
             text=True,
             timeout=within_seconds,
@@ -106,6 +108,17 @@ class System:
     def programs(self) -> list[psutil.Process]:
         """Of these only what serves somebody: the sweeper leaves last."""
         return [process for process in self.processes() if not names(Path("sweeper.py"), command_of(process))]
+
+
+@contextmanager
+def running(folder: Path, *options: str, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[System]:
+    """A system that was started with these options of `ihala up`; ended afterwards, whatever is left of it."""
+    system = System(folder, environment)
+    try:
+        system.up(*options)
+        yield system
+    finally:
+        system.end()
 
 
 StartSystem = Callable[..., System]
