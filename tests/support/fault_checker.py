@@ -15,6 +15,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from ihala_events.topics import INTAKE_CASE, NOTIFICATION_DELIVERY, REFERRAL_LIFECYCLE
 from ihala_runtime import unreadable
+from support.databases import asked
 from support.fault_load import AGENCIES, CANARY, NO_ANSWER, PATIENCE_SECONDS, History, Load, Webhook
 from support.system import System
 
@@ -43,11 +44,13 @@ class Verdict:
 
     findings: list[str] = field(default_factory=list)
     accepted: int = 0
+    refused: int = 0
     repeats: int = 0
     healed_seconds: float = 0.0
 
     def __str__(self) -> str:
-        lines = [f"{self.accepted} accepted, {self.repeats} repeated webhooks, healed in {self.healed_seconds:.1f} s"]
+        counted = f"{self.accepted} accepted, {self.refused} refused, {self.repeats} repeated webhooks"
+        lines = [f"{counted}, healed in {self.healed_seconds:.1f} s"]
         return "\n".join(lines + self.findings[:40])
 
 
@@ -70,11 +73,12 @@ async def judge(system: System, load: Load, *, repeats_at_most: int, within_seco
     await asyncio.wait_for(load.agencies_finished(), PATIENCE_SECONDS)
     verdict.findings += await _until_quiet(system, load, within_seconds)
     if verdict.findings:
-        await _until_quiet(system, load, PATIENCE_SECONDS)  # what is late may still come: is it lost as well?
+        print("\n".join(verdict.findings))  # noqa: T201
+        await _until_quiet(system, load, within_seconds)  # what is late may still come: is it lost as well?
     verdict.healed_seconds = time.monotonic() - started
     stored = await _stored(system)
     history = load.history
-    verdict.accepted = len(history.accepted)
+    verdict.accepted, verdict.refused = len(history.accepted), len(history.refused)
     verdict.repeats = history.repeats
     history.repeats_are_judged()
     for rule in RULES:
@@ -121,15 +125,7 @@ async def _under_way(system: System, load: Load) -> list[str]:
 
 
 async def _value(system: System, service: str, query: str) -> Any:
-    return (await _rows(system, service, query))[0][0]
-
-
-async def _rows(system: System, service: str, query: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(system.endpoints["postgres"][service], timeout=10)
-    try:
-        return list(await connection.fetch(query))
-    finally:
-        await connection.close()
+    return (await asked(system, service, query))[0][0]
 
 
 # --- reading
@@ -138,19 +134,19 @@ async def _rows(system: System, service: str, query: str) -> list[asyncpg.Record
 async def _stored(system: System) -> Stored:
     events: dict[str, Any] = {}
     for service in ("intake", "referral", "notification"):
-        for row in await _rows(system, service, "SELECT event_id, aggregate_id, sequence, type, topic FROM event"):
+        for row in await asked(system, service, "SELECT event_id, aggregate_id, sequence, type, topic FROM event"):
             events[str(row["event_id"])] = row
-    referral_rows = await _rows(
+    referral_rows = await asked(
         system,
         "referral",
         "SELECT referral_id, case_ref, state, partner_id, attempt_no FROM referral",
     )
     return Stored(
-        cases={row["case_ref"]: row for row in await _rows(system, "intake", "SELECT case_ref FROM case_file")},
-        requests=frozenset(row["key"] for row in await _rows(system, "intake", "SELECT key FROM request")),
+        cases={row["case_ref"]: row for row in await asked(system, "intake", "SELECT case_ref FROM case_file")},
+        requests=frozenset(row["key"] for row in await asked(system, "intake", "SELECT key FROM request")),
         referrals={str(row["referral_id"]): row for row in referral_rows},
         events=events,
-        deliveries=await _rows(
+        deliveries=await asked(
             system, "notification", "SELECT referral_id, partner_id, event_type, event_id, channel, state FROM delivery"
         ),
         published=await _published(system.endpoints["kafka"]),

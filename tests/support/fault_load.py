@@ -42,7 +42,7 @@ A_MOMENT_SECONDS = 1.0
 PATIENCE_SECONDS = 600.0  # longer than any server is away
 CANARY = "Faultcanary"
 LEFT_OUT_SECONDS = 30.0
-KNOWN_SECONDS = 3.0  # each copy of notification looks for changed endpoints once a second
+KNOWN_SECONDS = 10.0  # each copy of notification looks for changed endpoints once a second; a busy one later
 NO_ANSWER = 599  # nobody knows what became of it
 NOT_NOW = (503, NO_ANSWER)
 RETRY_SECONDS = 0.3
@@ -122,7 +122,7 @@ class Load:
         self.history = History()
         self.slow_seconds: dict[str, float] = {}
         self.down: set[str] = set()
-        self.clock_is_off_by = timedelta()  # the desks', as far as the services' is
+        self.clock_is_off_by = timedelta()  # the desks'
         self._system = system
         self._session = session
         self._draw = random.Random(seed)
