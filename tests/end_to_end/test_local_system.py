@@ -74,7 +74,7 @@ async def test_each_service_answers_for_its_database_and_for_each_of_its_groups(
             async with session.get(f"{system.endpoints[service]}/ready") as answer:
                 checks = (await answer.json())["checks"]
 
-            assert set(checks) == {"database", *(group for group in groups if group.startswith(f"{service}."))}
+            assert set(checks) == {"database", "tasks", *(group for group in groups if group.startswith(f"{service}."))}
             assert answer.status == 200
 
 

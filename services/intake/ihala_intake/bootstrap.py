@@ -3,11 +3,12 @@
 import asyncio
 from pathlib import Path
 
+from ihala_runtime.background import Task
 from ihala_runtime.clock import Clock
 from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.postgres import Database
-from ihala_runtime.service import Parts, Task, until_reachable
+from ihala_runtime.service import Parts, until_reachable
 
 from ihala_intake.adapters import cases, duplicates, reconciliation
 from ihala_intake.adapters.audit_check import AuditCheck

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ihala_runtime.background import Task
 from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.postgres import Database
-from ihala_runtime.service import Parts, Task
+from ihala_runtime.service import Parts
 
 from ihala_referral.adapters import reconciliation
 from ihala_referral.adapters.erasures import Erasures

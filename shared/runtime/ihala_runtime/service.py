@@ -25,6 +25,7 @@ from ihala_events.vocabulary import TIME_ZONE
 
 from ihala_runtime import failpoints, inbox, logs, parking, set_aside, telemetry
 from ihala_runtime.access import Credentials, credential_consumer
+from ihala_runtime.background import Background, Task, every
 from ihala_runtime.clock import check_time_zone_data
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import is_infrastructure
@@ -60,8 +61,6 @@ NO_SPANS_OF_ITS_OWN = {"tracing": False, "metrics": False, "logs": False, "opera
 
 _log = logs.logger(__name__)
 
-Task = Callable[[], Awaitable[None]]
-
 
 @dataclass
 class Parts:
@@ -93,7 +92,7 @@ class Parts:
 
 def build_app(parts: Parts) -> FastAPI:
     """The ASGI application; its lifespan starts and stops everything."""
-    credentials = Credentials(parts.database)
+    credentials, background = Credentials(parts.database), Background()
     wanted = [*parts.consumers, credential_consumer(parts.name)]
     runners = [ConsumerRunner(consumer, parts.database) for consumer in wanted]
     consumers = Consumers(parts.settings.kafka_bootstrap, f"ihala-{parts.name}", runners, parts.settings.instance)
@@ -108,14 +107,16 @@ def build_app(parts: Parts) -> FastAPI:
         for step in parts.prepare:
             await step()
         repeated = [
-            _every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
-            _every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
-            _every(_on(parts.database, set_aside.clean), CLEAN_EVERY_SECONDS),
-            *(_every(step, HOURLY_SECONDS) for step in parts.hourly),
+            every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
+            every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
+            every(_on(parts.database, set_aside.clean), CLEAN_EVERY_SECONDS),
+            *(every(step, HOURLY_SECONDS) for step in parts.hourly),
         ]
         retries = [runner.retry_parked for runner in runners]
         reconciler = Reconciler(parts.database, parts.expectations)
-        running = _start([relay.run, consumers.run, credentials.run, reconciler.run, *repeated, *retries, *parts.tasks])
+        running = background.start(
+            [relay.run, consumers.run, credentials.run, reconciler.run, *repeated, *retries, *parts.tasks]
+        )
         _spare_what_stays()
         _log.info("started", action="start", mode=parts.settings.mode)
         yield
@@ -139,7 +140,8 @@ def build_app(parts: Parts) -> FastAPI:
     app.router.routes[:0] = parts.straight
     for router in (*parts.routers, parked_router, replay_router, reconciliation_router):
         app.include_router(router)
-    add_common_routes(app, Health(parts.database, consumers.subscriptions), partial(asyncapi_document, parts.name))
+    health = Health(parts.database, [background, *consumers.subscriptions])
+    add_common_routes(app, health, partial(asyncapi_document, parts.name))
     app.add_middleware(Limits)
     app.add_middleware(Observed)
     return app
@@ -234,21 +236,6 @@ def _spare_what_stays() -> None:
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
 
 
-def _start(tasks: Sequence[Task]) -> list["asyncio.Task[None]"]:
-    return [asyncio.create_task(_supervised(task)) for task in tasks]
-
-
-async def _supervised(task: Task) -> None:
-    """Run a background task; one that fails is logged and started again."""
-    while True:
-        try:
-            await task()
-            return
-        except Exception as error:
-            _log.error("background task failed", action="task", exc_info=error)
-            await asyncio.sleep(1)
-
-
 async def _stop(
     parts: Parts, consumers: Consumers, relay: OutboxRelay, running: Sequence["asyncio.Task[None]"]
 ) -> None:
@@ -262,21 +249,6 @@ async def _stop(
     await asyncio.gather(*running, return_exceptions=True)
     await parts.database.close()
     _log.info("stopped", action="stop")
-
-
-def _every(step: Task, seconds: float) -> Task:
-    """Repeat a step; a database that is away only delays it."""
-
-    async def repeat() -> None:
-        while True:
-            try:
-                await step()
-            except Exception as error:
-                if not is_infrastructure(error):
-                    raise
-            await asyncio.sleep(seconds)
-
-    return repeat
 
 
 def _on(database: Database, work: Callable[[Any], Awaitable[object]]) -> Task:

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ihala_runtime import background
 from ihala_runtime import consumer as consumer_module
 from ihala_runtime.consumer import Consumer
 from ihala_runtime.failures import DependencyDown
@@ -70,7 +71,7 @@ async def test_a_service_is_unready_while_a_consumer_is_stuck_and_ready_when_it_
             return checks if status == 503 else None
 
         checks = await wait_until(is_unready, 60)
-        assert checks == {"database": True, name: False, "tiny.credentials": True}
+        assert checks == {"database": True, "tasks": True, name: False, "tiny.credentials": True}
 
         healed.set()
         await wait_until(is_ready, 60)
@@ -89,4 +90,32 @@ async def test_a_service_that_no_broker_answers_is_unready_by_every_consumer(
         status, checks = await readiness(Client(session, base, "none"))
 
     assert status == 503
-    assert checks == {"database": True, "tiny.waiting": False, "tiny.credentials": False}
+    assert checks == {"database": True, "tasks": True, "tiny.waiting": False, "tiny.credentials": False}
+
+
+async def test_a_service_is_unready_while_one_of_its_tasks_keeps_failing(
+    new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "RESTART_SECONDS", 0.1)
+    monkeypatch.setattr(background, "LATELY_SECONDS", 3.0)
+    settings = ServiceSettings(postgres_dsn=await new_database(), kafka_bootstrap=NOBODY)
+    database, healed = Database(settings.postgres_dsn, "tiny"), asyncio.Event()
+
+    async def fails_until_healed() -> None:
+        if not healed.is_set():
+            raise LookupError
+
+    parts = Parts("tiny", "Tiny", settings, database, tmp_path, tasks=[fails_until_healed])
+    async with served(parts) as base, aiohttp.ClientSession() as session:
+        client = Client(session, base, "none")
+
+        async def tasks_run() -> bool:
+            _, checks = await readiness(client)
+            return checks["tasks"]
+
+        async def tasks_fail() -> bool:
+            return not await tasks_run()
+
+        await wait_until(tasks_fail)
+        healed.set()
+        await wait_until(tasks_run)
