@@ -51,7 +51,7 @@ class Background:
 
 
 def every(step: Task, seconds: float) -> Task:
-    """Repeat a step; a database that is away only delays it."""
+    """Repeat a step, whether it fails or not: nobody who calls the service waits for it."""
 
     async def repeat() -> None:
         while True:
@@ -59,7 +59,7 @@ def every(step: Task, seconds: float) -> Task:
                 await step()
             except Exception as error:
                 if not is_infrastructure(error):
-                    raise
+                    _log.error("repeated step failed", action="task", exc_info=error)
             await asyncio.sleep(seconds)
 
     return repeat

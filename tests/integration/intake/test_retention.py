@@ -1,13 +1,16 @@
 """Retention (P14): counted from the end of the last referral, a year to the key's end, two to the row's."""
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
 from ihala_events.catalogue import CLOSED, WITHDRAWN
 from ihala_intake.adapters.keys import CaseKeys
 from ihala_intake.adapters.retention import Retention
+from ihala_intake.handlers.case_work import CaseInHand
 from ihala_intake.handlers.erase_subject import EraseSubject
 from ihala_intake.settings import IntakeSettings
 from ihala_runtime.clock import ManualClock
@@ -100,6 +103,31 @@ async def test_two_years_after_nothing_is_left_but_the_audit_trail(intake: Runni
     assert await count(intake, "event", case, "aggregate_id") == 0
     assert await count(intake, "audit", case) == 2
     assert (await intake.protection.call("GET", "/v1/audit/verify"))[1]["holds"] is True
+
+
+@dataclass(frozen=True)
+class FailsFor:
+    """Erases every case but one."""
+
+    erase: EraseSubject
+    case_id: UUID
+
+    async def __call__(self, case: CaseInHand, *arguments: Any, **named: Any) -> Any:
+        if case.case_id == self.case_id:
+            raise LookupError
+        return await self.erase(case, *arguments, **named)
+
+
+async def test_a_case_that_cannot_be_pseudonymised_holds_up_no_other(intake: Running) -> None:
+    cases = [await a_closed_case(intake) for _ in range(3)]
+    retention = retention_at(intake, ENDED + YEAR)
+    stubborn = cast(EraseSubject, FailsFor(retention.erase_subject, UUID(cases[1]["case_id"])))
+
+    await replace(retention, erase_subject=stubborn).apply()
+    assert [await count(intake, "case_key", case) for case in cases] == [0, 1, 0]
+
+    await retention.apply()
+    assert await count(intake, "case_key", cases[1]) == 0
 
 
 async def test_an_erased_case_is_deleted_as_the_others_are(intake: Running) -> None:

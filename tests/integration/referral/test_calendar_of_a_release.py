@@ -84,6 +84,24 @@ async def test_other_data_that_move_no_deadline_tell_nothing(store: PostgresStor
     assert await moved(store) == []
 
 
+async def test_a_referral_that_cannot_be_counted_again_holds_up_no_other(store: PostgresStore) -> None:
+    async with store.database.connection() as connection:
+        await connection.execute(TAKE_NEXT_NUMBER)  # of the one whose deadlines move: it cannot tell of it
+
+    assert await started(store, with_feast_on_tuesday(), "second release") == 1
+    async with store.database.connection() as connection:
+        versions = await connection.fetch("SELECT need_code, calendar_version FROM referral ORDER BY need_code")
+    adult_learning, emergency = (row["calendar_version"] for row in versions)
+    assert adult_learning < emergency
+
+
+TAKE_NEXT_NUMBER = """
+INSERT INTO event (event_id, aggregate_id, sequence, type, topic, key, headers, payload)
+SELECT gen_random_uuid(), aggregate_id, max(event.sequence) + 1, 'taken', 'none', 'none', '{}', ''
+FROM event JOIN referral ON referral_id = aggregate_id WHERE need_code = 'EDU-ADL' GROUP BY aggregate_id
+"""
+
+
 async def test_a_start_notes_which_calendar_and_zone_data_it_brought(referral: Running) -> None:
     async with referral.database.connection() as connection:
         noted = await connection.fetchval("SELECT shipped_sha256 FROM calendar_version")

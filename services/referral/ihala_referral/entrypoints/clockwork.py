@@ -4,7 +4,7 @@ Referrals are locked first, then their timers taken, then their state asked: the
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -128,7 +128,7 @@ class Clockwork:
         """How many free places were offered to the head of a waiting list."""
         async with self._database.connection() as connection:
             heads = await next_in_line(connection)
-        return sum([await self._offer(referral_id) for referral_id in heads])
+        return sum([await _apart("offer", referral_id, self._offer(referral_id)) for referral_id in heads])
 
     async def _offer(self, referral_id: UUID) -> bool:
         async with self._database.transaction() as work, open_unit(work, self._environment, [referral_id]) as unit:
@@ -142,18 +142,9 @@ class Clockwork:
         """How many referrals were taken from agencies that are gone; none waits for another's trouble."""
         async with self._database.connection() as connection:
             held = await held_by_gone(connection, now)
-        return sum([await self._leave(referral_id) for referral_id in held])
+        return sum([await _apart("leave", referral_id, self._leave(referral_id)) for referral_id in held])
 
     async def _leave(self, referral_id: UUID) -> bool:
-        try:
-            return await self._leave_now(referral_id)
-        except Exception as error:
-            if is_infrastructure(error):
-                raise
-            _log.exception("not taken from an agency that is gone", action="leave", referral_id=str(referral_id))
-            return False
-
-    async def _leave_now(self, referral_id: UUID) -> bool:
         async with self._database.transaction() as work, open_unit(work, self._environment) as unit:
             await unit.load([referral_id], lock=lock_free_referrals)
             referral = unit.referral(referral_id)
@@ -166,7 +157,26 @@ class Clockwork:
         """How many referrals were counted by an older calendar."""
         async with self._database.connection() as connection:
             older = await counted_by_an_older_calendar(connection)
-        if older:
-            async with self._database.transaction() as work, open_unit(work, self._environment, older) as unit:
+        try:
+            return await self._count(older)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            return sum([await _apart("count", each, self._count([each])) for each in older])
+
+    async def _count(self, referral_ids: Sequence[UUID]) -> int:
+        if referral_ids:
+            async with self._database.transaction() as work, open_unit(work, self._environment, referral_ids) as unit:
                 count_again(unit)
-        return len(older)
+        return len(referral_ids)
+
+
+async def _apart(action: str, referral_id: UUID, done: Awaitable[int]) -> int:
+    """What was done of one referral; its trouble holds up no other."""
+    try:
+        return await done
+    except Exception as error:
+        if is_infrastructure(error):
+            raise
+        _log.exception("referral left as it is", action=action, referral_id=str(referral_id))
+        return 0
