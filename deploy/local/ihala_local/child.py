@@ -28,10 +28,13 @@ class Orders(TypedDict):
     orphan_stop_seconds: float  # the same when `up` is gone
     user: int | None
     group: int | None
+    disk: str | None  # a folder whose disk must take an fsync, or the child is not started
 
 
 def main(orders: Orders) -> int:
     """Runs the child to its end and answers its exit code, 128 + n when signal n ended it."""
+    if orders["disk"] is not None:
+        take_fsync(Path(orders["disk"]))
     child = subprocess.Popen(  # noqa: S603 (the command is composed by ihala_local)
         orders["command"],
         stdin=subprocess.DEVNULL,
@@ -45,6 +48,14 @@ def main(orders: Orders) -> int:
     threading.Thread(target=stop_when_alone, args=(child, orders), daemon=True).start()
     code = child.wait()
     return code if code >= 0 else 128 - code
+
+
+def take_fsync(folder: Path) -> None:
+    """OSError on a disk that refuses it."""
+    with (folder / "fsync-probe").open("wb") as file:
+        file.write(b"x")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_pid(path: Path, pid: int) -> None:

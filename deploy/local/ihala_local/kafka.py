@@ -143,7 +143,8 @@ def java(node: KafkaNode, main_class: str) -> tuple[str, ...]:
 
 
 def program(node: KafkaNode) -> Program:
-    return Program("kafka", (*java(node, "kafka.Kafka"), str(node.settings_file)))
+    """Not started while its disk refuses fsync: it would delete the log of its metadata, and with it every topic."""
+    return Program("kafka", (*java(node, "kafka.Kafka"), str(node.settings_file)), disk=node.folder)
 
 
 async def answers(bootstrap: str) -> bool:

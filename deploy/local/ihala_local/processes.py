@@ -25,7 +25,7 @@ PID_FILE_SLACK_SECONDS = 5.0  # a pid file is written right after its process st
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run."""
+    """What to run.  disk: a folder whose disk must take an fsync, or it is not started."""
 
     name: str
     command: tuple[str, ...]
@@ -33,6 +33,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = STOP_SECONDS
     account: Account | None = None
+    disk: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ def orders_for(program: Program, pid_file: Path, lifeline: Lifeline) -> child.Or
         "orphan_stop_seconds": ORPHAN_STOP_SECONDS,
         "user": account.user_id if account else None,
         "group": account.group_id if account else None,
+        "disk": str(program.disk) if program.disk else None,
     }
 
 

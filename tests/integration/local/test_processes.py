@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -121,6 +122,20 @@ async def test_a_program_that_ends_while_starting_is_named_with_its_last_words(f
     with pytest.raises(ProgramFailed, match=r"broken ended with code 3 .*\n  the disk is missing"):
         await supervisor.until_ready("broken", never, within_seconds=10)
     supervisor.abandon()
+
+
+async def test_a_program_is_not_started_while_its_disk_takes_nothing(folders: Folders, tmp_path: Path) -> None:
+    supervisor = Supervisor(folders, tell=lambda _text: None)
+    supervisor.start(replace(python("started", "print('harm done')"), disk=tmp_path / "gone"))
+
+    async def never() -> bool:
+        return False
+
+    with pytest.raises(ProgramFailed, match="FileNotFoundError") as failed:
+        await supervisor.until_ready("started", never, within_seconds=10)
+    supervisor.abandon()
+
+    assert "harm done" not in str(failed.value)
 
 
 async def test_a_program_that_dies_is_started_again(folders: Folders) -> None:
