@@ -20,7 +20,7 @@ PARTS = {
     "sandbox-partner",
     "traces",
 }
-SECONDS_TO_VANISH = 15  # a few seconds, and three times as many on a busy machine
+SECONDS_TO_VANISH = 5  # "not more than a few seconds"
 
 
 def states_of(system: System) -> dict[str, str]:

@@ -232,9 +232,9 @@ def _same_answer(history: History, _stored: Stored) -> Iterator[str]:
 def _arrived_once(history: History, stored: Stored) -> Iterator[str]:
     """G1, second half: the agency of each attempt was told; one delivery for each event and channel."""
     told = {(hook.referral_id, hook.partner_id) for hook in history.webhooks if hook.type == SENT}
-    dead = {(str(d["referral_id"]), d["partner_id"]) for d in stored.deliveries if d["state"] == "exhausted"}
+    reached = told | _given_up(stored)
     for referral_id, row in stored.referrals.items():
-        if row["state"] != "withdrawn" and (referral_id, row["partner_id"]) not in told | dead:
+        if row["state"] != "withdrawn" and (referral_id, row["partner_id"]) not in reached:
             yield f"G1: {row['partner_id']} was never told of {referral_id}"
     seen = Counter((d["event_id"], d["partner_id"], d["channel"]) for d in stored.deliveries)
     for (event_id, partner_id, channel), count in seen.items():
@@ -242,16 +242,21 @@ def _arrived_once(history: History, stored: Stored) -> Iterator[str]:
             yield f"G4: {count} deliveries of {event_id} to {partner_id} by {channel}"
 
 
+def _given_up(stored: Stored) -> set[tuple[str, str]]:
+    """(referral, agency) of which something was tried for as long as it is worth, and is shown to an operator."""
+    return {(str(d["referral_id"]), d["partner_id"]) for d in stored.deliveries if d["state"] == "exhausted"}
+
+
 def _taken_back(history: History, stored: Stored) -> Iterator[str]:
     """G1: a consent that is withdrawn ends the referral, and whoever was told of it is told to delete, afterwards."""
-    dead = {(str(d["referral_id"]), d["partner_id"]) for d in stored.deliveries if d["state"] == "exhausted"}
+    given_up = _given_up(stored)
     last_told = {(hook.referral_id, hook.partner_id): hook.type for hook in _first_of_each(history)}
     for referral_id, row in stored.referrals.items():
         if row["case_ref"] in history.withdrawn and row["state"] not in ("withdrawn", "closed"):
             yield f"G1: {referral_id} is {row['state']}, its consent is withdrawn"
     for (referral_id, partner_id), last in last_told.items():
         withdrawn = stored.referrals[referral_id]["case_ref"] in history.withdrawn
-        if withdrawn and last != DELETE and (referral_id, partner_id) not in dead:
+        if withdrawn and last != DELETE and (referral_id, partner_id) not in given_up:
             yield f"G1: {partner_id} was told {last} of {referral_id} last, its consent is withdrawn"
 
 

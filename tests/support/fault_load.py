@@ -165,12 +165,8 @@ class Load:
     async def _withdraw(self, endpoints: Mapping[str, Any], case_ref: str) -> None:
         headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}"}
         path = f"/v1/cases/{case_ref}/consent-withdrawal"
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            status = NO_ANSWER
-            while status in NOT_NOW:
-                status, _ = await self._post(self._intakes, path, {"staff": "officer-7"}, headers)
-                self.history.withdrawn[case_ref] = status
-                await asyncio.sleep(RETRY_SECONDS if status in NOT_NOW else 0)
+        status = await self._until_settled(self._intakes, path, {"staff": "officer-7"}, headers)
+        self.history.withdrawn[case_ref] = status
 
     def _intake(self, number: int) -> dict[str, Any]:
         letters = "".join(self._draw.choices("bdfgklmnrstz", k=12)).title()
@@ -190,6 +186,15 @@ class Load:
                     return answer
                 if 400 <= status < 500:
                     return None
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _until_settled(self, copies: Copies, path: str, body: Any, headers: Mapping[str, str]) -> int:
+        """The status, once it is another than to come again."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                status, _ = await self._post(copies, path, body, headers)
+                if status not in NOT_NOW:
+                    return status
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _post(
@@ -247,14 +252,9 @@ class Load:
             "Authorization": f"Bearer {endpoints['credentials']['partners'][partner_id]}",
             "Idempotency-Key": f"{referral_id}-{move}",
         }
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                path = f"/v1/referrals/{referral_id}/{move}"
-                status, _ = await self._post(self._referrals, path, body, headers)
-                if status not in NOT_NOW:
-                    self.history.moves[referral_id, move] = status
-                    return status
-                await asyncio.sleep(RETRY_SECONDS)
+        status = await self._until_settled(self._referrals, f"/v1/referrals/{referral_id}/{move}", body, headers)
+        self.history.moves[referral_id, move] = status
+        return status
 
     @property
     def agencies_answering(self) -> int:
