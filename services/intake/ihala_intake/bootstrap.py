@@ -1,12 +1,10 @@
 """The only file that wires the intake service together."""
 
-import asyncio
 from pathlib import Path
 
-from ihala_runtime.background import Task
+from ihala_runtime.background import Task, every
 from ihala_runtime.clock import Clock
 from ihala_runtime.erasure_ledger import ErasureLedger
-from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts, until_reachable
 
@@ -60,7 +58,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         straight=[http.SUBMIT],
         routers=[http.router, protection.router, contact.router, audit_door.router],
         consumers=[lifecycle_consumer(), directory_consumer(), parties_consumer(doors)],
-        tasks=[ledger.follow, _anchor_audit(doors.audit_check)],
+        tasks=[ledger.follow, every(doors.audit_check.anchor, ANCHOR_EVERY_SECONDS)],
         prepare=[_open_keys(keys_database)],
         hourly=[_forget_answers(database), _forget_old_keys(database, doors.clock), retention.apply],
         finish=[keys_database.close],
@@ -103,19 +101,6 @@ def _open_keys(keys_database: Database) -> Task:
         await until_reachable(keys_database, [HERE / "key_migrations"])
 
     return open_keys
-
-
-def _anchor_audit(check: AuditCheck) -> Task:
-    async def anchor() -> None:
-        while True:
-            try:
-                await check.anchor()
-            except Exception as error:
-                if not is_infrastructure(error):
-                    raise
-            await asyncio.sleep(ANCHOR_EVERY_SECONDS)
-
-    return anchor
 
 
 def _forget_answers(database: Database) -> Task:

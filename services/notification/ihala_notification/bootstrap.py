@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ihala_events.vocabulary import Channel
+from ihala_runtime.background import every
 from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts
@@ -34,7 +35,7 @@ from ihala_notification.handlers.dispatch import Dispatcher
 from ihala_notification.handlers.endpoints import RegisterEndpoint, RotateSecret, TryEndpoint
 from ihala_notification.handlers.tell_agency import TellAgency
 from ihala_notification.handlers.tell_person import Gateway, TellPerson
-from ihala_notification.handlers.tell_persons import TellPersons
+from ihala_notification.handlers.tell_persons import EVERY_SECONDS, TellPersons
 from ihala_notification.settings import NotificationSettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -92,7 +93,13 @@ def bootstrap(settings: NotificationSettings) -> Parts:
             tasks_router(database, person_messages),
         ],
         consumers=[dispatch_consumer(tell_agency, dispatcher), partner_consumer(dispatcher)],
-        tasks=[dispatcher.show, dispatcher.poll, dispatcher.record, ledger.follow, tell_persons.run],
+        tasks=[
+            dispatcher.show,
+            dispatcher.poll,
+            dispatcher.record,
+            ledger.follow,
+            every(tell_persons.once, EVERY_SECONDS),
+        ],
         prepare=[_opened(client), dispatcher.be_seen, dispatcher.look],
         hourly=[erasures.blank_what_ended, Retention(database, settings.clock(), settings.delete_after).apply],
         accounts=deliveries,

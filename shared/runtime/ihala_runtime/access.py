@@ -4,7 +4,6 @@ A key is ``ihala_<id>_<secret>``; only its SHA-256 is stored (the secret is rand
 A revocation takes effect in every copy of a service within a second of reaching its database.
 """
 
-import asyncio
 import hashlib
 import hmac
 import secrets
@@ -20,16 +19,12 @@ from ihala_events.access import CredentialChanged, Role
 from ihala_events.catalogue import CREDENTIAL_CHANGED
 
 from ihala_runtime.consumer import Consumer, ReadModel
-from ihala_runtime.failures import is_infrastructure
-from ihala_runtime.logs import logger
 from ihala_runtime.postgres import Database, Work
 from ihala_runtime.problem import Problem
 from ihala_runtime.received import Received
 
 LOOK_AGAIN_SECONDS = 0.5
 OVERLAP_SECONDS = 5  # rows become visible when their transaction commits, which may be after a later-stamped row
-
-_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +72,6 @@ class Credentials:
         if record is None or not hmac.compare_digest(record.sha256, key_hash(key)):
             return None
         return None if record.revoked_at is not None else principal_of(record)
-
-    async def run(self) -> None:
-        """Until cancelled: see changes soon after they reach the table."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception as error:
-                if not is_infrastructure(error):
-                    _log.exception("credentials not refreshed", action="access.refresh")
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def refresh(self) -> None:
         """What changed since the last look; everything, when the database's clock was set back meanwhile."""

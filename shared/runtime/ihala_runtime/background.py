@@ -63,3 +63,17 @@ def every(step: Task, seconds: float) -> Task:
             await asyncio.sleep(seconds)
 
     return repeat
+
+
+async def apart(done: Awaitable[int], action: str, **which: str) -> int:
+    """What was done of one among many: 0, and a line in the log, where it fails. Its trouble holds up no other.
+
+    Raises what says that the infrastructure is away: then the others could not be done either.
+    """
+    try:
+        return await done
+    except Exception as error:
+        if is_infrastructure(error):
+            raise
+        _log.exception("left as it is", action=action, **which)
+        return 0

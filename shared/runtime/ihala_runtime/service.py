@@ -24,7 +24,7 @@ from ihala_events.asyncapi import asyncapi_document
 from ihala_events.vocabulary import TIME_ZONE
 
 from ihala_runtime import failpoints, inbox, logs, parking, set_aside, telemetry
-from ihala_runtime.access import Credentials, credential_consumer
+from ihala_runtime.access import LOOK_AGAIN_SECONDS, Credentials, credential_consumer
 from ihala_runtime.background import Background, Task, every
 from ihala_runtime.clock import check_time_zone_data
 from ihala_runtime.consumer import Consumer, ConsumerRunner
@@ -107,6 +107,7 @@ def build_app(parts: Parts) -> FastAPI:
         for step in parts.prepare:
             await step()
         repeated = [
+            every(credentials.refresh, LOOK_AGAIN_SECONDS),
             every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
             every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
             every(_on(parts.database, set_aside.clean), CLEAN_EVERY_SECONDS),
@@ -114,9 +115,7 @@ def build_app(parts: Parts) -> FastAPI:
         ]
         retries = [runner.retry_parked for runner in runners]
         reconciler = Reconciler(parts.database, parts.expectations)
-        running = background.start(
-            [relay.run, consumers.run, credentials.run, reconciler.run, *repeated, *retries, *parts.tasks]
-        )
+        running = background.start([relay.run, consumers.run, reconciler.run, *repeated, *retries, *parts.tasks])
         _spare_what_stays()
         _log.info("started", action="start", mode=parts.settings.mode)
         yield

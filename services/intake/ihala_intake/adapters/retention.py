@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+from ihala_runtime.background import apart
 from ihala_runtime.clock import Clock
-from ihala_runtime.failures import is_infrastructure
-from ihala_runtime.logs import logger
 from ihala_runtime.postgres import Database
 
 from ihala_intake.adapters import audit, cases, duplicates
@@ -21,8 +20,6 @@ from ihala_intake.handlers.erase_subject import EraseSubject
 
 ACTOR = "system:retention"
 MOST_AT_ONCE = 500
-
-_log = logger(__name__)
 
 _TO_PSEUDONYMISE = """
 SELECT DISTINCT case_ref FROM case_file JOIN addressee USING (case_id)
@@ -63,21 +60,15 @@ class Retention:
         """How many cases lost their person: the key is destroyed as by an erasure, and the others are told."""
         async with self.database.connection() as connection:
             rows = await connection.fetch(_TO_PSEUDONYMISE, now - self.pseudonymise_after, MOST_AT_ONCE)
-        return sum([await self._pseudonymise_one(row["case_ref"], now) for row in rows])
+        refs = [row["case_ref"] for row in rows]
+        return sum([await apart(self._pseudonymise_one(ref, now), "retention", case_ref=ref) for ref in refs])
 
-    async def _pseudonymise_one(self, case_ref: str, now: datetime) -> bool:
-        """False where it could not be done: its trouble holds up no other case."""
-        try:
-            async with self.database.transaction() as work:
-                file = await cases.find_case(work.conn, case_ref, lock=True)
-                if file is not None:
-                    await self.erase_subject(LockedCase(work, file), ACTOR, now, action="pseudonymisation")
-                return True
-        except Exception as error:
-            if is_infrastructure(error):
-                raise
-            _log.exception("a person was not forgotten", action="retention", case_ref=case_ref)
-            return False
+    async def _pseudonymise_one(self, case_ref: str, now: datetime) -> int:
+        async with self.database.transaction() as work:
+            file = await cases.find_case(work.conn, case_ref, lock=True)
+            if file is not None:
+                await self.erase_subject(LockedCase(work, file), ACTOR, now, action="pseudonymisation")
+        return 1
 
     async def _delete(self, now: datetime) -> int:
         async with self.database.transaction() as work:

@@ -212,7 +212,7 @@ class Dispatcher:
         for lane in self._lanes.values():
             lane.has_more = False
         claimed = await self._claims.claim(self.copy_id, places)
-        known = self._known()  # its leases count as free when it was not seen for a while
+        known = self._known() if claimed else ()  # its leases count as free when it was not seen for a while
         self.offer([each for each in claimed if each.delivery.delivery_id not in known])
         for partner_id, count in _counted(claimed).items():
             self._lane(partner_id).has_more |= count == places[partner_id]

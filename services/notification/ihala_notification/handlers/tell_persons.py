@@ -5,16 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ihala_runtime.failures import is_infrastructure
-from ihala_runtime.logs import logger
-
 from ihala_notification.domain.person_message import DueMessage
 from ihala_notification.handlers.tell_person import TellPerson, Told
 
 AT_ONCE = 10
 EVERY_SECONDS = 1.0
-
-_log = logger(__name__)
 
 
 class DueMessages(Protocol):
@@ -29,16 +24,6 @@ class DueMessages(Protocol):
 class TellPersons:
     messages: DueMessages
     tell: TellPerson
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            try:
-                await self.once()
-            except Exception as error:
-                if not is_infrastructure(error):
-                    _log.exception("persons not told", action="person.tell")
-            await asyncio.sleep(EVERY_SECONDS)
 
     async def once(self) -> None:
         await asyncio.gather(*map(self._one, await self.messages.claim(AT_ONCE)))

@@ -4,11 +4,12 @@ Referrals are locked first, then their timers taken, then their state asked: the
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from ihala_runtime import telemetry
+from ihala_runtime.background import apart
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
 from ihala_runtime.postgres import Database
@@ -128,7 +129,7 @@ class Clockwork:
         """How many free places were offered to the head of a waiting list."""
         async with self._database.connection() as connection:
             heads = await next_in_line(connection)
-        return sum([await _apart("offer", referral_id, self._offer(referral_id)) for referral_id in heads])
+        return sum([await apart(self._offer(each), "offer", referral_id=str(each)) for each in heads])
 
     async def _offer(self, referral_id: UUID) -> bool:
         async with self._database.transaction() as work, open_unit(work, self._environment, [referral_id]) as unit:
@@ -142,7 +143,7 @@ class Clockwork:
         """How many referrals were taken from agencies that are gone; none waits for another's trouble."""
         async with self._database.connection() as connection:
             held = await held_by_gone(connection, now)
-        return sum([await _apart("leave", referral_id, self._leave(referral_id)) for referral_id in held])
+        return sum([await apart(self._leave(each), "leave", referral_id=str(each)) for each in held])
 
     async def _leave(self, referral_id: UUID) -> bool:
         async with self._database.transaction() as work, open_unit(work, self._environment) as unit:
@@ -162,21 +163,10 @@ class Clockwork:
         except Exception as error:
             if is_infrastructure(error):
                 raise
-            return sum([await _apart("count", each, self._count([each])) for each in older])
+            return sum([await apart(self._count([each]), "count", referral_id=str(each)) for each in older])
 
     async def _count(self, referral_ids: Sequence[UUID]) -> int:
         if referral_ids:
             async with self._database.transaction() as work, open_unit(work, self._environment, referral_ids) as unit:
                 count_again(unit)
         return len(referral_ids)
-
-
-async def _apart(action: str, referral_id: UUID, done: Awaitable[int]) -> int:
-    """What was done of one referral; its trouble holds up no other."""
-    try:
-        return await done
-    except Exception as error:
-        if is_infrastructure(error):
-            raise
-        _log.exception("referral left as it is", action=action, referral_id=str(referral_id))
-        return 0
