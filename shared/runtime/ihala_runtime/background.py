@@ -13,6 +13,7 @@ from ihala_runtime.logs import logger
 
 RESTART_SECONDS = 1.0
 TOO_OFTEN = 3
+CANCEL_AGAIN_SECONDS = 0.5
 LATELY_SECONDS = 60.0
 
 _log = logger(__name__)
@@ -63,6 +64,18 @@ def every(step: Task, seconds: float) -> Task:
             await asyncio.sleep(seconds)
 
     return repeat
+
+
+async def ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel them until all have ended.
+
+    Before Python 3.12 ``asyncio.wait_for``, which libraries use too, loses a cancellation that comes in the moment of
+    its result: the task goes on as if nothing had been said.
+    """
+    while going_on := [task for task in tasks if not task.done()]:
+        for task in going_on:
+            task.cancel()
+        await asyncio.wait(going_on, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def apart(done: Awaitable[int], action: str, **which: str) -> int:

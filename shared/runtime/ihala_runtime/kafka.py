@@ -29,6 +29,7 @@ ENOUGH_BYTES = 262_144
 QUIET_MS = 2_000  # the broker answers as soon as there is a record; only how often nothing is said depends on this
 A_DAY_MS = 86_400_000  # nothing polls while a handler waits out a dependency
 IN_HAND_SECONDS = 8.0
+LEAVE_SECONDS = 4.0
 # A copy that is starved of CPU for some seconds is not gone. One that was killed and comes back under its name
 # takes its place at once, without waiting for this.
 SESSION_MS = 20_000
@@ -230,8 +231,13 @@ class Consumers:
                 await asyncio.sleep(back_off.pause())
 
     async def finish(self) -> None:
+        """Finish what is in hand and leave the groups; a library that is stuck while it leaves holds up nothing."""
         await asyncio.gather(*(subscription.finish() for subscription in self.subscriptions))
-        await self._broker.stop()
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._broker.stop()
+        except TimeoutError:
+            _log.warning("groups not left in time", action="kafka.leave")
 
 
 async def _raw(records: Any) -> KafkaMessage:

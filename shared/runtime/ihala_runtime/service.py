@@ -25,7 +25,7 @@ from ihala_events.vocabulary import TIME_ZONE
 
 from ihala_runtime import failpoints, inbox, logs, parking, set_aside, telemetry
 from ihala_runtime.access import LOOK_AGAIN_SECONDS, Credentials, credential_consumer
-from ihala_runtime.background import Background, Task, every
+from ihala_runtime.background import Background, Task, ended, every
 from ihala_runtime.clock import check_time_zone_data
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import is_infrastructure
@@ -243,9 +243,7 @@ async def _stop(
         await step()
     await relay.stop()
     await asyncio.wait([running[0]], timeout=DRAIN_SECONDS)
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    await ended(running)
     await parts.database.close()
     _log.info("stopped", action="stop")
 
