@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ihala_events.vocabulary import Channel
 from ihala_runtime.background import every
+from ihala_runtime.clock_set_back import Waiting
 from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts
@@ -40,6 +41,11 @@ from ihala_notification.settings import NotificationSettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PERSONS_ARE_TRIED_FOR = timedelta(days=1)
+WAITING = (
+    Waiting("delivery", "next_attempt_at", "state = 'pending'"),
+    Waiting("person_message", "next_attempt_at", "state = 'pending' AND NOT is_task"),
+    Waiting("endpoint", "probe_at"),
+)
 
 
 def bootstrap(settings: NotificationSettings) -> Parts:
@@ -103,6 +109,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
         prepare=[_opened(client), dispatcher.be_seen, dispatcher.look],
         hourly=[erasures.blank_what_ended, Retention(database, settings.clock(), settings.delete_after).apply],
         accounts=deliveries,
+        waiting=WAITING,
         finish=[dispatcher.finish, client.close, *([contacts.close] if contacts else [])],
     )
 

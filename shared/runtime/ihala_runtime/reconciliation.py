@@ -7,7 +7,7 @@ never saw it handles it now; who handled it answers again (``Consumer.answer_aga
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from ihala_runtime.postgres import Database
 PATIENCE = timedelta(seconds=40)
 LOOK_EVERY_SECONDS = 10.0
 OVERLAP = timedelta(minutes=2)  # an event is seen when its transaction commits, which may be after a later one
+FAR = datetime.max.replace(tzinfo=UTC)
 FIRST_LOOK = timedelta(days=7)  # as long as Kafka keeps case data
 ASK_AGAIN_SECONDS, ASK_AGAIN_AT_MOST_SECONDS = 60, 3600
 ASKED_AT_ONCE = 500
@@ -84,7 +85,7 @@ async def _find(connection: asyncpg.Connection, expectation: Expectation) -> Non
     seen: datetime | None = await connection.fetchval(
         "SELECT until FROM reconciled WHERE expectation = $1", expectation.name
     )
-    span = Span((seen - OVERLAP) if seen else now - FIRST_LOOK, now - PATIENCE)
+    span = _span(seen, now)
     known = await connection.fetch("SELECT event_id FROM unanswered WHERE expectation = $1", expectation.name)
     found = await expectation.unanswered(connection, span, [row["event_id"] for row in known])
     await connection.execute(
@@ -101,8 +102,15 @@ async def _find(connection: asyncpg.Connection, expectation: Expectation) -> Non
         "INSERT INTO reconciled (expectation, until) VALUES ($1, $2)"
         " ON CONFLICT (expectation) DO UPDATE SET until = EXCLUDED.until",
         expectation.name,
-        span.until,
+        now - PATIENCE,
     )
+
+
+def _span(seen: datetime | None, now: datetime) -> Span:
+    """From where the last look ended; when the clock was set back since, everything later: no age can be told then."""
+    if seen is not None and seen > now:
+        return Span(seen - OVERLAP, FAR)
+    return Span(seen - OVERLAP if seen else now - FIRST_LOOK, now - PATIENCE)
 
 
 async def unanswered(connection: asyncpg.Connection) -> list[dict[str, Any]]:

@@ -23,10 +23,11 @@ from fastapi_offline import FastAPIOffline
 from ihala_events.asyncapi import asyncapi_document
 from ihala_events.vocabulary import TIME_ZONE
 
-from ihala_runtime import failpoints, inbox, logs, parking, set_aside, telemetry
+from ihala_runtime import clock_set_back, failpoints, inbox, logs, parking, set_aside, telemetry
 from ihala_runtime.access import LOOK_AGAIN_SECONDS, Credentials, credential_consumer
 from ihala_runtime.background import Background, Task, ended, every
 from ihala_runtime.clock import check_time_zone_data
+from ihala_runtime.clock_set_back import Waiting
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.health import Health
@@ -70,6 +71,7 @@ class Parts:
     prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  hourly: clean-ups.
     finish: before the relay stops, for work in hand.
     expectations: which of its events others answer.  accounts: what it accounts for, by id.
+    waiting: which of its rows wait for an instant.
     state: for the routes, as ``app.state``.
     """
 
@@ -87,6 +89,7 @@ class Parts:
     finish: Sequence[Task] = ()
     expectations: Sequence[Expectation] = ()
     accounts: Accounts = no_accounts
+    waiting: Sequence[Waiting] = ()
     state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -111,6 +114,7 @@ def build_app(parts: Parts) -> FastAPI:
             every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
             every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
             every(_on(parts.database, set_aside.clean), CLEAN_EVERY_SECONDS),
+            every(partial(clock_set_back.follow, parts.database, parts.waiting), clock_set_back.LOOK_EVERY_SECONDS),
             *(every(step, HOURLY_SECONDS) for step in parts.hourly),
         ]
         retries = [runner.retry_parked for runner in runners]

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 from ihala_notification.adapters.delivery_log import Replay
+from ihala_notification.bootstrap import WAITING
 from ihala_notification.domain.message import delivery_id
+from ihala_runtime.clock_set_back import follow
 from ihala_runtime.outbox import NewEvent
 from support.notification import NotificationWorld, ReferralStory, a_partner, notification_world
 from support.servers import NewDatabase
@@ -351,6 +353,40 @@ async def test_the_leases_of_a_killed_copy_are_taken_over(new_database: NewDatab
 
         assert {state for _, state in await other.states()} == {"delivered"}
         gate.set()
+
+
+async def test_leases_of_a_copy_that_died_before_the_clock_was_set_back_are_taken_over(
+    new_database: NewDatabase,
+) -> None:
+    async with notification_world(new_database, copies=2) as (killed, other):
+        await killed.know(a_partner(ESSP))
+        await killed.listen(ESSP)
+        killed.sender.gates[ESSP_ADDRESS] = asyncio.Event()
+        await killed.tell(ReferralStory().event("sent"))
+        await killed.stop()
+        await other.rows(
+            "UPDATE service_copy SET seen_at = clock_timestamp() + interval '1 hour' WHERE copy_id = $1",
+            killed.dispatcher.copy_id,
+        )
+
+        killed.sender.gates.clear()
+        await other.dispatcher.look()
+        await other.settled(1)
+
+        assert await other.states() == [("sent", "delivered")]
+
+
+async def test_a_try_that_waits_when_the_clock_is_set_back_waits_no_longer(world: NotificationWorld) -> None:
+    world.sender.statuses[ESSP_ADDRESS] = 503
+    await world.tell(ReferralStory().event("sent"))
+    await world.settled(1)
+    await world.rows("UPDATE delivery SET next_attempt_at = next_attempt_at + interval '1 hour'")
+    await world.rows("UPDATE clock_mark SET at = clock_timestamp() + interval '1 hour'")
+
+    await follow(world.database, WAITING)
+
+    (row,) = await world.rows("SELECT next_attempt_at - clock_timestamp() AS waits FROM delivery")
+    assert row["waits"] < timedelta(seconds=6)
 
 
 async def test_a_copy_that_was_paused_sends_nothing_that_another_took_over(new_database: NewDatabase) -> None:

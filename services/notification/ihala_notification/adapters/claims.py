@@ -97,11 +97,13 @@ ON CONFLICT (copy_id) DO UPDATE SET seen_at = EXCLUDED.seen_at
 _STILL_LEASED = """
 SELECT delivery_id FROM delivery WHERE channel = 'webhook' AND delivery_id = ANY($2) AND lease_owner = $1
 """
+# A copy seen in the future was seen before the clock was set back.
 # FOR UPDATE re-reads the row it waited for; SKIP LOCKED does not wait: another copy is at it.
 _CLAIM = """
 WITH alive AS MATERIALIZED (
     SELECT array_agg(copy_id) AS copies FROM service_copy
     WHERE seen_at > clock_timestamp() - make_interval(secs => $5)
+        AND seen_at < clock_timestamp() + make_interval(secs => $5)
 ), due AS MATERIALIZED (
     SELECT found.delivery_id FROM unnest($1::text[], $2::integer[]) AS room (partner_id, places), alive,
     LATERAL (
