@@ -173,6 +173,7 @@ def run(parts: Parts) -> None:
     )
     server = _Server(config)
     config.callback_notify, config.timeout_notify = _sweep(server), SWEEP_EVERY_SECONDS
+    gc.enable()
     try:
         server.run()
     finally:
