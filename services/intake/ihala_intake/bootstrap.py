@@ -1,5 +1,6 @@
 """The only file that wires the intake service together."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from ihala_runtime.background import Task, every
@@ -31,7 +32,7 @@ from ihala_intake.handlers.disclose import Disclose
 from ihala_intake.handlers.erase_subject import EraseSubject
 from ihala_intake.handlers.open_file import OpenFile
 from ihala_intake.handlers.read_contact import ReadContact
-from ihala_intake.handlers.submit_intake import PrepareIntake
+from ihala_intake.handlers.submit_intake import Arrival, Outcome, PrepareIntake
 from ihala_intake.settings import IntakeSettings
 
 HERE = Path(__file__).parent
@@ -78,14 +79,15 @@ def _doors(settings: IntakeSettings, database: Database, keys_database: Database
         intake_url=settings.intake_url,
         referral_url=settings.referral_url,
     )
+    prepare = PrepareIntake(policy, PostgresKnownCases(database), sealer)
     store = IntakeStore(database, keys, sealer, policy)
     open_file = OpenFile(PostgresAudit(database), SealedVault(keys, sealer))
     return Doors(
         clock=settings.clock(),
         database=database,
-        prepare=PrepareIntake(policy, PostgresKnownCases(database), sealer),
+        prepare=prepare,
         store=store,
-        group_commit=GroupCommit(store.store_group),
+        group_commit=GroupCommit(_taking(prepare, store)),
         open_file=open_file,
         disclose=Disclose(PostgresAddressing(database), open_file),
         read_contact=ReadContact(PostgresReachables(database), open_file),
@@ -94,6 +96,15 @@ def _doors(settings: IntakeSettings, database: Database, keys_database: Database
         correct_case=CorrectCase(SealedVault(keys, sealer), sealer.person_key),
         erase_subject=EraseSubject(keys),
     )
+
+
+def _taking(
+    prepare: PrepareIntake, store: IntakeStore
+) -> Callable[[Sequence[Arrival]], Awaitable[Sequence[Outcome | Exception]]]:
+    async def take(arrivals: Sequence[Arrival]) -> Sequence[Outcome | Exception]:
+        return await store.store_group([prepare.draw_up(each) for each in arrivals])
+
+    return take
 
 
 def _open_keys(keys_database: Database) -> Task:

@@ -41,6 +41,7 @@ from ihala_notification.settings import NotificationSettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PERSONS_ARE_TRIED_FOR = timedelta(days=1)
+RECEIPTS_APART_SECONDS = 0.1  # who is told on a topic waits so long; the webhooks do not
 WAITING = (
     Waiting("delivery", "next_attempt_at", "state = 'pending'"),
     Waiting("person_message", "next_attempt_at", "state = 'pending' AND NOT is_task"),
@@ -110,6 +111,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
         hourly=[erasures.blank_what_ended, Retention(database, settings.clock(), settings.delete_after).apply],
         accounts=deliveries,
         waiting=WAITING,
+        published_apart_seconds=RECEIPTS_APART_SECONDS,
         finish=[dispatcher.finish, client.close, *([contacts.close] if contacts else [])],
     )
 

@@ -65,7 +65,8 @@ class Consumer(Generic[S]):
     another consumer's business ("" asks for records that are no event at all); any other unknown type is dead at
     once.  inbox_id: what makes two records the same one; by default (``ce_source``, ``ce_id``).  traced: False for
     a read model, whose updates say nothing of the journey.  unhurried: the broker gathers for half a second, where
-    nobody waits for the result.  read_model: the table that holds nothing but what this topic told, if there is one.
+    nobody waits for the result.  apart_seconds: from one batch to the next, at least, where somebody may wait a
+    little.  read_model: the table that holds nothing but what this topic told, if there is one.
     answer_again: for records handled before whose sender asks what became of them.  at_once: most batches are
     reads that lock nothing and one statement, with the inbox rows in it; the others are done again in a transaction.
     repeatable: the same, and handling a record again, or late, changes nothing: no inbox rows.
@@ -81,6 +82,7 @@ class Consumer(Generic[S]):
     max_records: int = 500
     traced: bool = True
     unhurried: bool = False
+    apart_seconds: float = 0.0
     read_model: ReadModel | None = None
     answer_again: Callable[[S, Sequence[Received]], Awaitable[None]] | None = None
     at_once: bool = False

@@ -49,7 +49,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
-        self._pace = Pace()
+        self._pace = Pace(runner.consumer.apart_seconds)
 
     def attach(self, broker: KafkaBroker, instance: str | None) -> None:
         consumer = self.runner.consumer
@@ -84,7 +84,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             return
         self._idle.clear()
         try:
-            await self.runner.process([RawRecord.of(record) for record in records])
+            with self._pace.batch():
+                await self.runner.process([RawRecord.of(record) for record in records])
             for record in records:
                 self._finished[TopicPartition(record.topic, record.partition)] = record.offset + 1
         except Stopping:

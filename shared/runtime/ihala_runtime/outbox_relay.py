@@ -104,8 +104,10 @@ async def kafka_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
 class OutboxRelay:
     """Run it as a task of the service; it leads when it holds the lock and stands by otherwise."""
 
-    def __init__(self, database: Database, make_producer: ProducerFactory) -> None:
+    def __init__(self, database: Database, make_producer: ProducerFactory, apart_seconds: float = 0.0) -> None:
+        """apart_seconds: between two passes, at least, where nobody waits for what is published."""
         self._database = database
+        self._apart_seconds = apart_seconds
         self._make_producer = make_producer
         self._producer: AIOKafkaProducer | None = None
         self._refused_keys: set[RowKey] = set()
@@ -153,12 +155,13 @@ class OutboxRelay:
     async def _passes(self, connection: asyncpg.Connection, back_off: BackOff) -> None:
         next_look = 0.0
         published: list[int] = []
-        pace = Pace()
+        pace = Pace(self._apart_seconds)
         while True:
             await pace.turn()
             self._database.committed.clear()
-            rows = await _next(connection, published)
-            published = await self._pass(connection, rows) if rows else []
+            with pace.batch():
+                rows = await _next(connection, published)
+                published = await self._pass(connection, rows) if rows else []
             back_off.reset()
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + 1.0

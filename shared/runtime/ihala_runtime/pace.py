@@ -5,20 +5,34 @@ ones make each other wait for the processor.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 
-PACE_SECONDS = 0.02
+MOST_REST_SECONDS = 0.04
 
 
 class Pace:
-    """seconds: from the beginning of one batch to that of the next, at least."""
+    """After a batch comes a rest as long as it took: what arrives meanwhile goes together.
 
-    def __init__(self, seconds: float = PACE_SECONDS) -> None:
-        self._seconds = seconds
+    apart_seconds: from the beginning of one batch to that of the next, at least, where nobody waits for the result.
+    """
+
+    def __init__(self, apart_seconds: float = 0.0) -> None:
+        self._apart_seconds = apart_seconds
         self._earliest = 0.0
 
     async def turn(self) -> None:
-        """Returns at once where the last turn was long enough ago."""
+        """Returns when the next batch may begin: at once, where the last one was long enough ago."""
         if (rest := self._earliest - monotonic()) > 0:
             await asyncio.sleep(rest)
-        self._earliest = monotonic() + self._seconds
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Around the work of one batch."""
+        began = monotonic()
+        try:
+            yield
+        finally:
+            ended = monotonic()
+            self._earliest = max(began + self._apart_seconds, ended + min(ended - began, MOST_REST_SECONDS))

@@ -70,6 +70,7 @@ class Parts:
     straight: routes that are called all the time, looked at first.
     prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  hourly: clean-ups.
     finish: before the relay stops, for work in hand.
+    published_apart_seconds: between two looks at what is to be published, at least, where nobody waits for it.
     expectations: which of its events others answer.  accounts: what it accounts for, by id.
     waiting: which of its rows wait for an instant.
     state: for the routes, as ``app.state``.
@@ -87,6 +88,7 @@ class Parts:
     prepare: Sequence[Task] = ()
     hourly: Sequence[Task] = ()
     finish: Sequence[Task] = ()
+    published_apart_seconds: float = 0.0
     expectations: Sequence[Expectation] = ()
     accounts: Accounts = no_accounts
     waiting: Sequence[Waiting] = ()
@@ -100,7 +102,9 @@ def build_app(parts: Parts) -> FastAPI:
     runners = [ConsumerRunner(consumer, parts.database) for consumer in wanted]
     consumers = Consumers(parts.settings.kafka_bootstrap, f"ihala-{parts.name}", runners, parts.settings.instance)
     relay = OutboxRelay(
-        parts.database, lambda: kafka_producer(parts.settings.kafka_bootstrap, f"ihala-{parts.name}-relay")
+        parts.database,
+        lambda: kafka_producer(parts.settings.kafka_bootstrap, f"ihala-{parts.name}-relay"),
+        parts.published_apart_seconds,
     )
 
     @asynccontextmanager

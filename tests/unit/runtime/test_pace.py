@@ -1,29 +1,75 @@
-"""At most one batch in a moment, and nobody waits where the last one was long ago."""
+"""After a batch comes a rest as long as it took, and nobody waits where the last one was long ago."""
 
 import pytest
 from ihala_runtime import pace
-from ihala_runtime.pace import Pace
+from ihala_runtime.pace import MOST_REST_SECONDS, Pace
 
 
-async def test_a_turn_waits_for_what_is_left_of_the_last_ones_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, waited = 100.0, []
+class Time:
+    """A clock that moves when somebody works or sleeps."""
 
-    async def sleep(seconds: float) -> None:
-        nonlocal now
-        waited.append(seconds)
-        now += seconds
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
 
-    monkeypatch.setattr(pace, "monotonic", lambda: now)
-    monkeypatch.setattr("ihala_runtime.pace.asyncio.sleep", sleep)
-    paced = Pace(2.0)
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 6))
+        self.now += seconds
 
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr(pace, "monotonic", lambda: made.now)
+    monkeypatch.setattr("ihala_runtime.pace.asyncio.sleep", made.sleep)
+    return made
+
+
+async def one(paced: Pace, time: Time, seconds: float) -> None:
     await paced.turn()
-    assert waited == []
-    now += 0.5
+    with paced.batch():
+        time.now += seconds
+
+
+async def test_a_batch_is_followed_by_a_rest_as_long_as_itself(time: Time) -> None:
+    paced = Pace()
+    await one(paced, time, 0.01)
+    await one(paced, time, 0.02)
+    await one(paced, time, 0.0)
+    assert time.slept == [0.01, 0.02]
+
+
+async def test_nobody_waits_where_the_last_batch_was_long_ago(time: Time) -> None:
+    paced = Pace()
+    await one(paced, time, 0.01)
+    time.now += 0.01
+    await one(paced, time, 0.01)
+    assert time.slept == []
+
+
+async def test_a_long_batch_is_followed_by_a_short_rest(time: Time) -> None:
+    paced = Pace()
+    await one(paced, time, 2.0)
     await paced.turn()
-    assert waited == [1.5]
+    assert time.slept == [MOST_REST_SECONDS]
+
+
+@pytest.mark.parametrize("took", [0.01, 0.04])
+async def test_batches_nobody_waits_for_begin_so_far_apart(time: Time, took: float) -> None:
+    paced = Pace(apart_seconds=0.1)
+    await one(paced, time, took)
     await paced.turn()
-    assert waited == [1.5, 2.0]
-    now += 2.0
+    assert time.slept == [pytest.approx(0.1 - took)]
+
+
+async def test_a_batch_that_fails_is_followed_by_a_rest_too(time: Time) -> None:
+    paced = Pace()
+
+    async def fail() -> None:
+        time.now += 0.01
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"), paced.batch():
+        await fail()
     await paced.turn()
-    assert waited == [1.5, 2.0]
+    assert time.slept == [0.01]

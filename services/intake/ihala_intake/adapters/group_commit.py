@@ -48,12 +48,15 @@ class GroupCommit(Generic[I, O]):
         while self._waiting:
             await self._pace.turn()
             group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-            try:
-                outcomes: Sequence[O | Exception] = await self._store([each.item for each in group])
-            except Exception as error:
-                alone = len(group) > 1 and not is_infrastructure(error)
-                outcomes = [await self._alone(each) for each in group] if alone else [error] * len(group)
-            _settle(group, outcomes)
+            with self._pace.batch():
+                _settle(group, await self._stored(group))
+
+    async def _stored(self, group: Sequence[_Waiting[I, O]]) -> Sequence[O | Exception]:
+        try:
+            return await self._store([each.item for each in group])
+        except Exception as error:
+            alone = len(group) > 1 and not is_infrastructure(error)
+            return [await self._alone(each) for each in group] if alone else [error] * len(group)
 
     async def _alone(self, waiting: _Waiting[I, O]) -> O | Exception:
         try:

@@ -14,7 +14,7 @@ from ihala_intake.handlers.disclose import Disclose
 from ihala_intake.handlers.erase_subject import EraseSubject
 from ihala_intake.handlers.open_file import OpenFile
 from ihala_intake.handlers.read_contact import ReadContact
-from ihala_intake.handlers.submit_intake import Outcome, PrepareIntake, Submission
+from ihala_intake.handlers.submit_intake import Arrival, Outcome, PrepareIntake
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Doors:
     database: Database
     prepare: PrepareIntake
     store: IntakeStore
-    group_commit: GroupCommit[Submission, Outcome]
+    group_commit: GroupCommit[Arrival, Outcome]
     open_file: OpenFile
     disclose: Disclose
     read_contact: ReadContact

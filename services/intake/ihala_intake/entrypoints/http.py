@@ -27,7 +27,7 @@ from ihala_intake.entrypoints.lifecycle import LIFECYCLE_CONSUMER
 from ihala_intake.entrypoints.refusals import as_problem
 from ihala_intake.handlers.open_file import Erased, Reading
 from ihala_intake.handlers.record_consent import record_consent
-from ihala_intake.handlers.submit_intake import Submission
+from ihala_intake.handlers.submit_intake import Arrival
 from ihala_intake.handlers.withdraw_consent import WithdrawConsent, withdraw_consent
 
 DISCLOSURE_WAIT_SECONDS = 2.0
@@ -45,9 +45,9 @@ CaseWorker = Annotated[Principal, allow("desk", "protection")]
 
 async def submit(request: Request, principal: Submitting, key: IdempotencyKey) -> Response:
     """Record an intake: 201 once it is durable. The same key and body: the same answer again."""
-    submission = await _prepared(request, principal, key)
+    arrival = await _admitted(request, principal, key)
     try:
-        outcome = await doors_of(request).group_commit.submit(submission)
+        outcome = await doors_of(request).group_commit.submit(arrival)
     except KeyReused:
         raise Problem.conflict(KeyReused.slug, "The Idempotency-Key was used with another body.") from None
     headers = {"Idempotency-Replayed": "true"} if outcome.replayed else None
@@ -67,16 +67,17 @@ SUBMIT = StraightRoute(
 @router.post("/intakes:validate", tags=["intake"], openapi_extra=body_of(IntakeRequest))
 async def validate(request: Request, principal: Submitting) -> dict[str, Any]:
     """What would be refused; nothing is stored."""
-    submission = await _prepared(request, principal, "validate")
-    return {"state": submission.answer["state"], "needs": [need["need_code"] for need in submission.answer["needs"]]}
+    arrival = await _admitted(request, principal, "validate")
+    told = doors_of(request).prepare.draw_up(arrival).answer
+    return {"state": told["state"], "needs": [need["need_code"] for need in told["needs"]]}
 
 
-async def _prepared(request: Request, principal: Principal, key: str) -> Submission:
+async def _admitted(request: Request, principal: Principal, key: str) -> Arrival:
     doors = doors_of(request)
     intake = parse_body(_INTAKE, await request.body())
     here = telemetry.current_traceparent()
     try:
-        return await doors.prepare(
+        return await doors.prepare.admit(
             intake, _submitter(principal), key, doors.clock.now(), journey=here, traceparent=here
         )
     except NotTheirDesk:

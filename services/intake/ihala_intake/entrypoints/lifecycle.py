@@ -15,6 +15,7 @@ from ihala_intake.adapters import addressees
 from ihala_intake.adapters.addressees import News
 
 LIFECYCLE_CONSUMER = "intake.addressees"
+APART_SECONDS = 0.1  # who asks for a disclosure at once waits so long; who is asked no more can read so long
 
 NOW_ADDRESSED = (
     catalogue.SENT,
@@ -47,6 +48,7 @@ def lifecycle_consumer() -> Consumer[list[News]]:
         handlers={kind.type: _learn for kind in lifecycle},
         traced=False,
         repeatable=True,
+        apart_seconds=APART_SECONDS,
         read_model=ReadModel("addressee"),
     )
 

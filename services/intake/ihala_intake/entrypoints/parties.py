@@ -87,7 +87,7 @@ async def _stored(scope: Scope, received: Received, party_id: str) -> tuple[Even
     intake = _parsed(received)
     doors, submitter = scope.doors, await _submitter(scope.work, party_id, received.envelope.source)
     try:
-        submission = await doors.prepare(
+        arrival = await doors.prepare.admit(
             intake,
             submitter,
             received.envelope.id,
@@ -99,7 +99,7 @@ async def _stored(scope: Scope, received: Received, party_id: str) -> tuple[Even
         raise Refused(refused.slug, "some fields are wrong", refused.errors) from None
     except errors.NotTheirDesk as refused:
         raise Refused(refused.slug, "this party does not work for that desk") from None
-    (outcome,) = await doors.store.store(scope.work, [submission])
+    (outcome,) = await doors.store.store(scope.work, [doors.prepare.draw_up(arrival)])
     if isinstance(outcome, errors.KeyReused):
         raise Refused(outcome.slug, "this ce_id was used with another body")
     if isinstance(outcome, Exception):

@@ -51,14 +51,27 @@ class Fingerprints(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """An intake that may be taken. ``phone``: in E.164.  ``household``: case ids by reference."""
+
+    intake: IntakeRequest
+    submitter: Submitter
+    key: str
+    phone: str | None
+    household: Mapping[str, UUID]
+    journey: str | None
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareIntake:
-    """Checks an intake and draws up what is to be stored of it. Raises NotTheirDesk or IntakeRefused."""
+    """Checks an intake and draws up what is to be stored of it."""
 
     policy: Policy
     cases: KnownCases
     fingerprints: Fingerprints
 
-    async def __call__(
+    async def admit(
         self,
         intake: IntakeRequest,
         submitter: Submitter,
@@ -67,15 +80,21 @@ class PrepareIntake:
         *,
         journey: str | None,
         traceparent: str | None,
-    ) -> Submission:
+    ) -> Arrival:
+        """Raises NotTheirDesk or IntakeRefused."""
         check(intake, submitter, self.policy, now)
         phone = normalised_phone(intake.phone)
         household = await self._household(intake, submitter)
+        return Arrival(intake, submitter, key, phone, household, journey, traceparent)
+
+    def draw_up(self, arrival: Arrival) -> Submission:
+        """Most of the work with an intake: for a group, one after the other, it costs half."""
+        intake, submitter, phone = arrival.intake, arrival.submitter, arrival.phone
         person = person_keys(intake, phone, self.fingerprints.person_key)
-        accepted = accept(intake, submitter, self.policy, phone=phone, household=household, person=person)
+        accepted = accept(intake, submitter, self.policy, phone=phone, household=arrival.household, person=person)
         fingerprint = self.fingerprints.fingerprint(intake.model_dump_json(exclude_none=True).encode())
         told = answer(accepted, self.policy)
-        return Submission(submitter, key, fingerprint, accepted, told, journey, traceparent)
+        return Submission(submitter, arrival.key, fingerprint, accepted, told, arrival.journey, arrival.traceparent)
 
     async def _household(self, intake: IntakeRequest, submitter: Submitter) -> Mapping[str, UUID]:
         refs = [member.case_ref for member in intake.household or []]
