@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200  # beyond them no calendar reaches, and arithmetic with days overflows
@@ -25,8 +25,8 @@ def rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_to_utc), PlainSerializer(rfc3339, return_type=str, when_used="json")]
-"""An aware instant; kept and written in UTC."""
+Instant = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+"""An aware instant; kept in UTC from the moment it is checked, and so written as RFC 3339 with a Z."""
 
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
