@@ -39,8 +39,7 @@ _NO_LETTER = re.compile(r"[\W_]+")
 _SEPARATORS = re.compile(r"[\s\-.,]+")
 _SOFT_D = re.compile(r"d[iy](?=[aeou])")
 _GLIDE = re.compile(r"[uw](?=[aeiouy])")
-_END = re.compile(r"(?<=.)h$")
-_VOWELS = re.compile(r"[aeiouyw]")
+_VOWELS = str.maketrans("", "", "aeiouyw")
 _SPOKEN = str.maketrans({"o": "u", "e": "i", "y": "i", "w": "u", "W": "u"})
 
 # Words that come and go with the writer: article, son of, daughter of.
@@ -95,7 +94,7 @@ def _without_article(word: str) -> str:
 
 
 def _token(word: str) -> NameToken:
-    if _ARABIC_LETTER.search(word):
+    if not word.isascii() and _ARABIC_LETTER.search(word):
         sounded = _sounded(word.translate(_ARABIC))
         return NameToken(_skeleton(sounded), None)
     sounded = _sounded(_SPELLING.sub(_sound, word))
@@ -110,11 +109,12 @@ def _sound(spelling: re.Match[str]) -> str:
 
 def _sounded(word: str) -> str:
     """No doubled letter, a soft d as j, a gliding u or w as W, no h at the end."""
-    letters = _DOUBLED.sub(r"\1", _NO_LETTER.sub("", word))
-    return _END.sub("", _GLIDE.sub("W", _SOFT_D.sub("j", letters)))
+    letters = _DOUBLED.sub(r"\1", word if word.isalnum() else _NO_LETTER.sub("", word))
+    sounded = _GLIDE.sub("W", _SOFT_D.sub("j", letters))
+    return sounded[:-1] if len(sounded) > 1 and sounded.endswith("h") else sounded
 
 
 def _skeleton(sounded: str) -> str:
     """The consonants; of a name that hardly has any, the vowels too."""
-    bare = _VOWELS.sub("", sounded)
+    bare = sounded.translate(_VOWELS)
     return bare if len(bare) >= SHORTEST else _DOUBLED.sub(r"\1", sounded.translate(_SPOKEN))

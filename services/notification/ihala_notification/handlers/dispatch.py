@@ -22,6 +22,7 @@ from uuid import UUID, uuid4
 from ihala_runtime import failpoints, telemetry
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
+from ihala_runtime.pace import Pace
 from opentelemetry.trace import SpanKind
 
 from ihala_notification.domain.attempt import AttemptResult, Failure
@@ -49,7 +50,7 @@ LOST_LOOK_SECONDS = 10.0
 DRAIN_SECONDS = 4.0
 MOST_FOLLOWERS = 10_000
 PAUSE_SECONDS = 0.5
-GATHER_SECONDS = 0.03
+RECORDED_APART_SECONDS = 0.05  # what a kill leaves unrecorded is told again
 
 _log = logger(__name__)
 
@@ -218,12 +219,14 @@ class Dispatcher:
             self._lane(partner_id).has_more |= count == places[partner_id]
 
     async def record(self) -> None:
-        """Until cancelled: write results down, as many at a time as there are after a moment."""
+        """Until cancelled: write results down, under load many at a time."""
+        pace = Pace(RECORDED_APART_SECONDS)
         while True:
             await self._something_tried.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            await pace.turn()
             self._something_tried.clear()
-            await self._record_all()
+            with pace.batch():
+                await self._record_all()
 
     async def finish(self) -> None:
         """Start nothing more, wait for what is under way, write it down, give the rest back."""
