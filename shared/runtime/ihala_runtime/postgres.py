@@ -6,7 +6,7 @@ written with it, with their outbox rows, so that an event is stored exactly when
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -200,6 +200,14 @@ class Writes:
             return
         named = ", ".join(f"w{number} AS ({each})" for number, each in enumerate(reversed(self._statements)))
         await connection.execute(f"WITH {named} SELECT", *self._arguments)
+
+
+def as_rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as one argument, for ``json_to_recordset``: less than half the cost of an array for each column.
+
+    asyncpg asks of each element of an array what kind of thing it is.
+    """
+    return to_json(list(rows)).decode()
 
 
 @lru_cache(maxsize=500)

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 from ihala_events.referral import ReferralEvent
 from ihala_events.vocabulary import ReferralState
-from ihala_runtime.postgres import Writes
+from ihala_runtime.postgres import Writes, as_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,8 @@ _PUT = """
 INSERT INTO addressee AS known (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no,
     ended_at, sequence)
 SELECT referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, ended_at, sequence
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int[], $8::timestamptz[],
-    $9::bigint[])
-    AS news (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, ended_at, sequence)
+FROM json_to_recordset($1::json) AS news (referral_id uuid, case_id uuid, need_id uuid, need_code text,
+    partner_id text, partner_type text, attempt_no integer, ended_at timestamptz, sequence bigint)
 WHERE NOT EXISTS (SELECT FROM case_file WHERE case_file.case_id = news.case_id AND erased_at IS NOT NULL)
 ORDER BY referral_id
 ON CONFLICT (referral_id) DO UPDATE SET
@@ -59,23 +58,22 @@ def put(writes: Writes, news: Sequence[News]) -> None:
         if each.addressed is not None and (known is None or known.sequence < each.sequence):
             last[each.event.referral_id] = each
     if last:
-        columns = zip(*(_columns(each) for each in last.values()), strict=True)
-        writes.add(_PUT, *(list(column) for column in columns))
+        writes.add(_PUT, as_rows(map(_row, last.values())))
 
 
-def _columns(news: News) -> tuple[object, ...]:
+def _row(news: News) -> dict[str, object]:
     event = news.event
-    partner = (event.partner_id, event.partner_type) if news.addressed else (None, None)
-    return (
-        event.referral_id,
-        event.case_id,
-        event.need_id,
-        event.need_code,
-        *partner,
-        event.attempt_no,
-        event.at if event.state in ENDED else None,
-        news.sequence,
-    )
+    return {
+        "referral_id": event.referral_id,
+        "case_id": event.case_id,
+        "need_id": event.need_id,
+        "need_code": event.need_code,
+        "partner_id": event.partner_id if news.addressed else None,
+        "partner_type": event.partner_type if news.addressed else None,
+        "attempt_no": event.attempt_no,
+        "ended_at": event.at if event.state in ENDED else None,
+        "sequence": news.sequence,
+    }
 
 
 async def of_referral(connection: asyncpg.Connection, referral_id: UUID) -> Addressee | None:

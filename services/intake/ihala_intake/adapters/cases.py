@@ -1,6 +1,5 @@
 """Cases, consents and given answers in PostgreSQL. Everything here runs in the caller's transaction."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from uuid import UUID
 import asyncpg
 from ihala_events.intake import ConsentRequest, ConsentScope
 from ihala_events.vocabulary import ConsentBasis
-from ihala_runtime.postgres import Writes
+from ihala_runtime.postgres import Writes, as_rows
 
 from ihala_intake.domain.acceptance import NewCase
 
@@ -75,17 +74,16 @@ async def forget_answers(connection: asyncpg.Connection, keep_days: int) -> None
 _INSERT_CASES = """
 INSERT INTO case_file (case_id, intake_id, case_ref, desk_id, integrator_id, state, received_at, journey, needs,
     sealed, sequence)
-SELECT case_id, intake_id, case_ref, desk_id, integrator_id, state, received_at, journey, needs::jsonb, sealed, 1
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-    $8::text[], $9::text[], $10::bytea[])
-    AS given (case_id, intake_id, case_ref, desk_id, integrator_id, state, received_at, journey, needs, sealed)
+SELECT case_id, intake_id, case_ref, desk_id, integrator_id, state, received_at, journey, needs, sealed, 1
+FROM json_to_recordset($1::json) AS given (case_id uuid, intake_id uuid, case_ref text, desk_id text,
+    integrator_id text, state text, received_at timestamptz, journey text, needs jsonb, sealed bytea)
 """
 
 _INSERT_CONSENTS = """
 INSERT INTO consent (consent_id, case_id, text_version, lang, mode, basis, scope, recorded_at)
-SELECT consent_id, case_id, text_version, lang, mode, basis, scope::jsonb, recorded_at
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-    AS given (consent_id, case_id, text_version, lang, mode, basis, scope, recorded_at)
+SELECT consent_id, case_id, text_version, lang, mode, basis, scope, recorded_at
+FROM json_to_recordset($1::json) AS given (consent_id uuid, case_id uuid, text_version text, lang text, mode text,
+    basis text, scope jsonb, recorded_at timestamptz)
 """
 
 
@@ -101,35 +99,41 @@ class CaseRow:
 def insert_cases(writes: Writes, rows: Sequence[CaseRow]) -> None:
     """New cases and their consents."""
     if rows:
-        writes.add(_INSERT_CASES, *_columns([_case_columns(row) for row in rows]))
-        writes.add(_INSERT_CONSENTS, *_columns([_consent_columns(row.case) for row in rows]))
+        writes.add(_INSERT_CASES, as_rows(map(_case_row, rows)))
+        writes.add(_INSERT_CONSENTS, as_rows(map(_first_consent_row, rows)))
 
 
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _case_columns(row: CaseRow) -> tuple[object, ...]:
+def _case_row(row: CaseRow) -> dict[str, object]:
     case = row.case
-    return (
-        case.case_id,
-        case.intake_id,
-        case.case_ref,
-        case.desk_id,
-        case.integrator_id,
-        case.state.value,
-        case.received_at,
-        row.journey,
-        json.dumps(case.needs),  # as text: a list within a list would be sent as an array of two dimensions
-        row.sealed,
-    )
+    return {
+        "case_id": case.case_id,
+        "intake_id": case.intake_id,
+        "case_ref": case.case_ref,
+        "desk_id": case.desk_id,
+        "integrator_id": case.integrator_id,
+        "state": case.state,
+        "received_at": case.received_at,
+        "journey": row.journey,
+        "needs": case.needs,
+        "sealed": f"\\x{row.sealed.hex()}",
+    }
 
 
-def _consent_columns(case: NewCase) -> tuple[object, ...]:
-    given = case.consent
-    scope = json.dumps([entry.model_dump(mode="json") for entry in given.scope])
-    columns = (given.text_version, given.lang, given.mode.value, given.basis.value)
-    return (case.consent_id, case.case_id, *columns, scope, case.received_at)
+def _first_consent_row(row: CaseRow) -> dict[str, object]:
+    return _consent_row(row.case.consent_id, row.case.case_id, row.case.consent, row.case.received_at)
+
+
+def _consent_row(consent_id: UUID, case_id: UUID, given: ConsentRequest, at: datetime) -> dict[str, object]:
+    return {
+        "consent_id": consent_id,
+        "case_id": case_id,
+        "text_version": given.text_version,
+        "lang": given.lang,
+        "mode": given.mode,
+        "basis": given.basis,
+        "scope": given.scope,
+        "recorded_at": at,
+    }
 
 
 async def replace_consent(
@@ -139,9 +143,7 @@ async def replace_consent(
     await connection.execute(
         "UPDATE consent SET replaced_at = $2 WHERE case_id = $1 AND replaced_at IS NULL", case_id, at
     )
-    scope = json.dumps([entry.model_dump(mode="json") for entry in given.scope])
-    row = (consent_id, case_id, given.text_version, given.lang, given.mode.value, given.basis.value, scope, at)
-    await connection.execute(_INSERT_CONSENTS, *_columns([row]))
+    await connection.execute(_INSERT_CONSENTS, as_rows([_consent_row(consent_id, case_id, given, at)]))
 
 
 async def withdraw_consent(

@@ -19,7 +19,7 @@ from ihala_events.catalogue import COPIES
 from ihala_events.partner import ReferralCopy
 from ihala_events.topics import party_out
 from ihala_runtime.outbox import NewEvent, new_event
-from ihala_runtime.postgres import NeedsTransaction, Work
+from ihala_runtime.postgres import NeedsTransaction, Work, as_rows
 
 from ihala_notification.adapters import receipts
 from ihala_notification.adapters.receipts import SOURCE, Receipt, aggregate_of
@@ -184,8 +184,8 @@ class PostgresOutgoing:
         """The webhook deliveries that were new."""
         if not self._new:
             return set()
-        columns = [list(column) for column in zip(*map(_values, self._new.values()), strict=True)]
-        inserted = await self._write([*columns, self.lanes.copy_id, LEASE_SECONDS])
+        rows = as_rows(_values(row) | {"place": place} for place, row in enumerate(self._new.values()))
+        inserted = await self._write([rows, self.lanes.copy_id, LEASE_SECONDS])
         for key, new in self._new.items():
             for event in new.told if key in inserted else ():
                 self.work.record(event)
@@ -261,25 +261,25 @@ def _copy(delivery: Delivery) -> NewEvent:
     )
 
 
-def _values(row: NewRow) -> tuple[Any, ...]:
+def _values(row: NewRow) -> dict[str, Any]:
     told = row.delivery
-    return (
-        told.delivery_id,
-        row.channel.value,
-        told.event_id,
-        told.event_type,
-        told.partner_id,
-        told.referral_id,
-        told.attempt_no,
-        told.correlation_id,
-        told.body,
-        told.journey,
-        told.traceparent,
-        row.state.value,
-        row.sequence,
-        row.reason,
-        row.leased,
-    )
+    return {
+        "delivery_id": told.delivery_id,
+        "channel": row.channel,
+        "event_id": told.event_id,
+        "event_type": told.event_type,
+        "partner_id": told.partner_id,
+        "referral_id": told.referral_id,
+        "attempt_no": told.attempt_no,
+        "correlation_id": told.correlation_id,
+        "body": told.body.decode(),
+        "journey": told.journey,
+        "traceparent": told.traceparent,
+        "state": row.state,
+        "sequence": row.sequence,
+        "reason": row.reason,
+        "leased": row.leased,
+    }
 
 
 # Three kinds of row: deliveries that wait, attempts that are over (no delivery_id), agencies (no referral_id).
@@ -314,15 +314,14 @@ WHERE channel = 'webhook' AND delivery_id = ANY($1)
 _INSERT = """
 INSERT INTO delivery (delivery_id, channel, event_id, event_type, partner_id, referral_id, attempt_no,
     correlation_id, body, journey, traceparent, state, sequence, last_reason, lease_owner, lease_until, ended_at)
-SELECT delivery_id, channel, event_id, event_type, partner_id, referral_id, attempt_no, correlation_id, body,
-    journey, traceparent, state, sequence, reason,
-    CASE WHEN leased THEN $16::uuid END,
-    CASE WHEN leased THEN clock_timestamp() + make_interval(secs => $17) END,
+SELECT delivery_id, channel, event_id, event_type, partner_id, referral_id, attempt_no, correlation_id,
+    convert_to(body, 'UTF8'), journey, traceparent, state, sequence, reason,
+    CASE WHEN leased THEN $2::uuid END,
+    CASE WHEN leased THEN clock_timestamp() + make_interval(secs => $3) END,
     CASE WHEN state <> 'pending' THEN clock_timestamp() END
-FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::integer[], $8::text[],
-    $9::bytea[], $10::text[], $11::text[], $12::text[], $13::integer[], $14::text[], $15::boolean[])
-    WITH ORDINALITY AS given (delivery_id, channel, event_id, event_type, partner_id, referral_id, attempt_no,
-    correlation_id, body, journey, traceparent, state, sequence, reason, leased, place)
+FROM json_to_recordset($1::json) AS given (place integer, delivery_id uuid, channel text, event_id uuid,
+    event_type text, partner_id text, referral_id uuid, attempt_no integer, correlation_id text, body text,
+    journey text, traceparent text, state text, sequence integer, reason text, leased boolean)
 ORDER BY place
 """
 _INSERT_NEW = f"{_INSERT} ON CONFLICT (delivery_id, channel) DO NOTHING RETURNING delivery_id, channel"

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 from ihala_events.intake import RoutingProfile
 from ihala_events.vocabulary import ConsentBasis, PartnerType
-from ihala_runtime.postgres import Writes
+from ihala_runtime.postgres import Writes, as_rows
 from pydantic_core import to_json
 
 from ihala_referral.domain.attempt import CaseFile
@@ -50,32 +50,34 @@ def new_case(profile: RoutingProfile, routed_at: datetime) -> NewCase:
 
 
 def insert_cases(writes: Writes, cases: Iterable[NewCase]) -> None:
-    rows = [
-        (
-            case.file.case_id,
-            case.file.case_ref,
-            case.file.desk_id,
-            case.commune_code,
-            case.age_band,
-            case.sex,
-            _text(case.file.languages),  # as text: a list of lists would be an array of two dimensions
-            case.file.interpreter_needed,
-            _text(sorted(case.file.recorded_by)),
-            _text(_consent_json(case.file.consent)),
-            case.profile,
-            case.routed_at,
-        )
-        for case in sorted(cases, key=lambda each: each.file.case_id)
-    ]
-    writes.add(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
+    writes.add(_INSERT, as_rows(map(_row, sorted(cases, key=lambda each: each.file.case_id))))
+
+
+def _row(case: NewCase) -> dict[str, Any]:
+    return {
+        "case_id": case.file.case_id,
+        "case_ref": case.file.case_ref,
+        "desk_id": case.file.desk_id,
+        "commune_code": case.commune_code,
+        "age_band": case.age_band,
+        "sex": case.sex,
+        "language_tags": case.file.languages,
+        "interpreter_needed": case.file.interpreter_needed,
+        "recorded_by": sorted(case.file.recorded_by),
+        "consent": _consent_json(case.file.consent),
+        "profile": case.profile,
+        "routed_at": case.routed_at,
+    }
 
 
 _INSERT = """
 INSERT INTO case_profile (case_id, case_ref, desk_id, commune_code, age_band, sex, language_tags, interpreter_needed,
     recorded_by, consent, profile, routed_at)
-SELECT a, b, c, d, e, f, g::jsonb, h, i::jsonb, j::jsonb, k::jsonb, l
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[],
-    $9::text[], $10::text[], $11::text[], $12::timestamptz[]) AS given (a, b, c, d, e, f, g, h, i, j, k, l)
+SELECT case_id, case_ref, desk_id, commune_code, age_band, sex, language_tags, interpreter_needed,
+    recorded_by, consent, profile::jsonb, routed_at
+FROM json_to_recordset($1::json) AS given (case_id uuid, case_ref text, desk_id text, commune_code text, age_band text,
+    sex text, language_tags jsonb, interpreter_needed boolean, recorded_by jsonb, consent jsonb, profile text,
+    routed_at timestamptz)
 """
 
 

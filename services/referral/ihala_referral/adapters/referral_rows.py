@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 from ihala_events.vocabulary import AttemptState, HoldReason, Outcome, PartnerType, ReferralState, Urgency
-from ihala_runtime.postgres import Writes
+from ihala_runtime.postgres import Writes, as_rows
 
 from ihala_referral.domain.attempt import Attempt, CaseFile
 from ihala_referral.domain.directory import Link
@@ -70,11 +70,11 @@ ATTEMPT_COLUMNS = {
 
 
 def _upsert(table: str, columns: Mapping[str, str], key: Sequence[str]) -> str:
-    """One statement for any number of rows: an array for each column."""
-    arrays = ", ".join(f"${index}::{kind}[]" for index, kind in enumerate(columns.values(), start=1))
+    """One statement for any number of rows."""
+    names, typed = ", ".join(columns), ", ".join(f"{name} {kind}" for name, kind in columns.items())
     changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in key)
     return (
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM json_to_recordset($1::json) AS given ({typed})"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
     )
 
@@ -86,49 +86,45 @@ _PUT_ATTEMPTS = _upsert("attempt", ATTEMPT_COLUMNS, ["referral_id", "attempt_no"
 def put_referrals(writes: Writes, referrals: Iterable[Referral], calendar_version: int) -> None:
     """Insert or replace, in the order of their ids.  calendar_version: of the calendar they were counted by."""
     ordered = sorted(referrals, key=lambda each: each.referral_id)
-    attempts = [(referral, attempt) for referral in ordered for attempt in referral.attempts]
-    writes.add(_PUT_REFERRALS, *_columns(_referral_row(each, calendar_version) for each in ordered))
+    attempts = [_attempt_row(referral, attempt) for referral in ordered for attempt in referral.attempts]
+    writes.add(_PUT_REFERRALS, as_rows(_referral_row(each, calendar_version) for each in ordered))
     if attempts:
-        writes.add(_PUT_ATTEMPTS, *_columns(_attempt_row(*each) for each in attempts))
+        writes.add(_PUT_ATTEMPTS, as_rows(attempts))
 
 
-def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _referral_row(referral: Referral, calendar_version: int) -> tuple[Any, ...]:
+def _referral_row(referral: Referral, calendar_version: int) -> dict[str, Any]:
     current = referral.current
-    return (
-        referral.referral_id,
-        referral.case.case_id,
-        referral.case.case_ref,
-        referral.case.desk_id,
-        referral.need_id,
-        referral.need_code,
-        referral.urgency,
-        referral.state,
-        referral.hold_reason,
-        current.partner_id if current else None,
-        current.attempt_no if current else 0,
-        referral.rule_id,
-        referral.row,
-        referral.rule_set_version,
-        referral.received_at,
-        referral.sent_at,
-        referral.ack_due,
-        referral.contact_due,
-        referral.hard_deadline,
-        referral.contacted_at,
-        referral.outcome_code,
-        referral.waitlisted_at,
-        referral.offer_lapses_at,
-        referral.awaits_answer,
-        _details(referral),
-        referral.sequence,
-        referral.journey,
-        referral.due_from or referral.received_at,
-        calendar_version,
-    )
+    return {
+        "referral_id": referral.referral_id,
+        "case_id": referral.case.case_id,
+        "case_ref": referral.case.case_ref,
+        "desk_id": referral.case.desk_id,
+        "need_id": referral.need_id,
+        "need_code": referral.need_code,
+        "urgency": referral.urgency,
+        "state": referral.state,
+        "hold_reason": referral.hold_reason,
+        "partner_id": current.partner_id if current else None,
+        "attempt_no": current.attempt_no if current else 0,
+        "rule_id": referral.rule_id,
+        "row_id": referral.row,
+        "rule_set_version": referral.rule_set_version,
+        "received_at": referral.received_at,
+        "sent_at": referral.sent_at,
+        "ack_due": referral.ack_due,
+        "contact_due": referral.contact_due,
+        "hard_deadline": referral.hard_deadline,
+        "contacted_at": referral.contacted_at,
+        "outcome_code": referral.outcome_code,
+        "waitlisted_at": referral.waitlisted_at,
+        "offer_lapses_at": referral.offer_lapses_at,
+        "unanswered": referral.awaits_answer,
+        "details": _details(referral),
+        "sequence": referral.sequence,
+        "journey": referral.journey,
+        "due_from": referral.due_from or referral.received_at,
+        "calendar_version": calendar_version,
+    }
 
 
 def _details(referral: Referral) -> dict[str, Any]:
@@ -153,26 +149,26 @@ def _details(referral: Referral) -> dict[str, Any]:
     }
 
 
-def _attempt_row(referral: Referral, attempt: Attempt) -> tuple[Any, ...]:
-    return (
-        referral.referral_id,
-        attempt.attempt_no,
-        attempt.partner_id,
-        attempt.partner_type,
-        attempt.serves,
-        attempt.state,
-        attempt.reason_code,
-        attempt.sent_at,
-        attempt.ack_due,
-        attempt.answered_at,
-        attempt.sent_sequence,
-        attempt.place_taken_at,
-        attempt.reminded,
-        attempt.deletion,
-        attempt.correction,
-        attempt.programme_id,
-        attempt.responsible,
-    )
+def _attempt_row(referral: Referral, attempt: Attempt) -> dict[str, Any]:
+    return {
+        "referral_id": referral.referral_id,
+        "attempt_no": attempt.attempt_no,
+        "partner_id": attempt.partner_id,
+        "partner_type": attempt.partner_type,
+        "serves": attempt.serves,
+        "state": attempt.state,
+        "reason_code": attempt.reason_code,
+        "sent_at": attempt.sent_at,
+        "ack_due": attempt.ack_due,
+        "answered_at": attempt.answered_at,
+        "sent_sequence": attempt.sent_sequence,
+        "place_taken_at": attempt.place_taken_at,
+        "reminded": attempt.reminded,
+        "deletion": attempt.deletion,
+        "correction": attempt.correction,
+        "programme_id": attempt.programme_id,
+        "responsible": attempt.responsible,
+    }
 
 
 async def lock_referrals(
