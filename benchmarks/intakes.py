@@ -24,6 +24,7 @@ TEMPLATE: dict[str, Any] = {
     },
     "staff": ["officer-1"],
 }  # fmt: skip
+BY_COMMUNE = tuple({"commune_code": code} for code in COMMUNES)
 TEN_NEEDS = (
     "HEA-PHC", "HEA-CHR", "HEA-MED", "HEA-COV", "SOC-CAS", "SOC-FOO", "SOC-NFI", "SOC-EMP", "SOC-LEG", "SOC-CIV",
 )  # fmt: skip

@@ -9,17 +9,18 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ihala_local.ports import new_port
 from pydantic import BaseModel
 
-from benchmarks.intakes import COMMUNES, TEMPLATE
+from benchmarks.intakes import BY_COMMUNE, TEMPLATE
 from benchmarks.systems import System
 
 SOURCE = Path(__file__).with_name("generator")
@@ -39,7 +40,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """slow: agency → seconds until it answers, below zero never.  webhooks: how many each intake causes."""
+    """slow: agency → seconds until it answers, below zero never.  webhooks: how many each intake causes.
+
+    variants: what differs between intakes.  turns: which of them comes when, over and over; by default one by one.
+    journal: the instants of each request are kept (`journal_of`).
+    """
 
     steps: Sequence[Step]
     seed: int = 1
@@ -47,12 +52,15 @@ class Load:
     slow: Mapping[str, float] = field(default_factory=dict)
     intake: Mapping[str, Any] = field(default_factory=lambda: TEMPLATE)
     webhooks: int = 1
+    variants: Sequence[Mapping[str, Any]] = BY_COMMUNE
+    turns: Sequence[int] = ()
+    journal: bool = False
 
 
 class StepResult(BaseModel):
     """What became of one step. Webhooks of slow agencies are counted apart and are in no latency.
 
-    lost_ids: references that were accepted and of which not every webhook came.
+    lost_ids: references that were accepted and of which not every webhook came.  folder: of its raw data.
     """
 
     name: str
@@ -66,6 +74,7 @@ class StepResult(BaseModel):
     doubled: int
     refused: dict[str, int]
     latencies_ms: dict[str, dict[str, float]]
+    folder: Path | None = None
 
     @property
     def lost(self) -> int:
@@ -88,7 +97,10 @@ class StepResult(BaseModel):
 
 
 class LoadResult(BaseModel):
+    """cpu_seconds: what sending and receiving took, of all steps."""
+
     steps: list[StepResult]
+    cpu_seconds: float
 
     def step(self, name: str) -> StepResult:
         return next(each for each in self.steps if each.name == name)
@@ -125,11 +137,19 @@ class RunningLoad:
     def now(self) -> Progress:
         return self.progress[-1] if self.progress else Progress(seconds=0, sent=0, accepted=0, told=0)
 
+    def enough(self) -> None:
+        """No more is sent; what was sent is waited for as ever."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGUSR1)
+
     async def result(self) -> LoadResult:
         """When it has ended by itself."""
         if await self.process.wait() != 0:
             raise RuntimeError(f"the generator ended with {self.process.returncode}; see {self.folder}")
-        return LoadResult.model_validate_json((self.folder / "result.json").read_bytes())
+        found = LoadResult.model_validate_json((self.folder / "result.json").read_bytes())
+        for step in found.steps:
+            step.folder = self.folder
+        return found
 
 
 @asynccontextmanager
@@ -168,11 +188,28 @@ def orders_of(system: System, load: Load, port: int) -> dict[str, Any]:
         "steps": [asdict(step) for step in load.steps],
         "seed": load.seed,
         "drain_seconds": load.drain_seconds,
-        "communes": COMMUNES,
+        "variants": [dict(each) for each in load.variants],
+        "turns": list(load.turns or range(len(load.variants))),
         "intake": dict(load.intake),
         "webhooks": load.webhooks,
         "slow": dict(load.slow),
+        "journal": load.journal,
     }
+
+
+class Told(NamedTuple):
+    """One request: when it was sent, accepted and told, by the machine's clock in seconds; None: never."""
+
+    started: float
+    accepted: float | None
+    told: float | None
+
+
+def journal_of(folder: Path) -> list[Told]:
+    """In the order sent."""
+    lines = (folder / "journal.csv").read_text().splitlines()[1:]
+    instants = [[float(each) if each else None for each in line.split(",")] for line in lines]
+    return [Told(started, accepted, told) for started, accepted, told in instants if started]
 
 
 async def generator_command() -> Sequence[str]:

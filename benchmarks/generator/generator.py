@@ -4,11 +4,14 @@ Rule: a request is sent when its drawn time has come, whatever became of those b
 from that time.
 
     python generator.py ORDERS.json FOLDER    writes FOLDER/result.json and one .hgrm for each step and span
+
+SIGUSR1: enough is sent; what was sent is waited for and written as ever.
 """
 
 import asyncio
 import json
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -84,10 +87,10 @@ SPANS: dict[str, Span] = {
 def an_intake(orders: dict[str, Any], number: int) -> dict[str, Any]:
     """A name of its own for each: the same one again would be held as a possible duplicate."""
     name = "Load " + "".join(_letters.choices("bdfgklmnrstz", k=12)).title() + " Example"
-    intake: dict[str, Any] = orders["intake"]
+    variant = orders["variants"][orders["turns"][number % len(orders["turns"])]]
+    intake: dict[str, Any] = orders["intake"] | variant
     return intake | {
         "received_at": datetime.now(UTC).isoformat(),
-        "commune_code": orders["communes"][number % len(orders["communes"])],
         "phone": f"+2126000{number % 100_000:05d}",
         "names": [{"script": "Latn", "role": "full", "value": name}],
     }
@@ -132,15 +135,18 @@ async def submit(
         sent.status = 599
 
 
-async def send(session: aiohttp.ClientSession, orders: dict[str, Any], record: Record) -> None:
-    """No cap on what is under way; returns when all are answered."""
+async def send(session: aiohttp.ClientSession, orders: dict[str, Any], record: Record, enough: asyncio.Event) -> None:
+    """No cap on what is under way; returns when all are answered. After enough, no other follows."""
     drawn = random.Random(orders["seed"])
     under_way = []
     due = time.perf_counter() + 0.2
     for index, step in enumerate(orders["steps"]):
-        end = due + step["seconds"]
+        began, end = due, due + step["seconds"]
         while due < end:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            if enough.is_set():
+                step["seconds"] = max(0.0, time.perf_counter() - began)
+                break
             sent = Sent(index, due)
             record.sent.append(sent)
             under_way.append(asyncio.create_task(submit(session, orders, record, sent, len(record.sent))))
@@ -198,12 +204,25 @@ def figures(path: Path, of: Span, pairs: list[tuple[Sent, Arrival | None]]) -> d
     return {name: histogram.get_value_at_percentile(at) / 1000 for name, at in percentiles.items()}
 
 
+def write_journal(path: Path, record: Record) -> None:
+    """Each request's instants in seconds of the machine's clock; an empty one has not come."""
+    to_clock = time.time() - time.perf_counter()
+    lines = ["started,accepted,told"]
+    for sent in record.sent:
+        arrived = record.arrivals.get(sent.case_ref or "")
+        instants = (sent.started or None, sent.accepted, arrived.whole if arrived else None)
+        lines.append(",".join(f"{at + to_clock:.6f}" if at else "" for at in instants))
+    path.write_text("\n".join(lines) + "\n")
+
+
 async def main(orders: dict[str, Any], folder: Path) -> None:
     record = Record()
     runner = await serve(orders, record)
     progress = asyncio.create_task(tell(record))
+    enough = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, enough.set)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        await send(session, orders, record)
+        await send(session, orders, record, enough)
         await drain(orders, record)
     progress.cancel()
     await runner.cleanup()
@@ -211,7 +230,10 @@ async def main(orders: dict[str, Any], folder: Path) -> None:
         result_of(folder, step, [each for each in record.sent if each.step == index], record, orders["webhooks"])
         for index, step in enumerate(orders["steps"])
     ]
-    (folder / "result.json").write_text(json.dumps({"steps": steps}, indent=2))
+    result = {"steps": steps, "cpu_seconds": time.process_time()}
+    (folder / "result.json").write_text(json.dumps(result, indent=2))
+    if orders["journal"]:
+        write_journal(folder / "journal.csv", record)
 
 
 if __name__ == "__main__":

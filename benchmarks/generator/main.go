@@ -4,6 +4,8 @@
 // from that time. An id that is lost or comes twice, or a late generator, voids the run; the caller judges.
 //
 //	generator ORDERS.json FOLDER    writes FOLDER/result.json and one .hgrm for each step and span
+//
+// SIGUSR1: enough is sent; what was sent is waited for and written as ever.
 package main
 
 import (
@@ -11,6 +13,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -24,7 +27,8 @@ type Step struct {
 }
 
 // Orders say what to send, where and when. Webhooks: how many an intake causes.
-// Slow: seconds until an agency's answer; below zero it never answers.
+// Variants: what differs between intakes; Turns: which of them comes when, over and over.
+// Slow: seconds until an agency's answer; below zero it never answers. Journal: the instants of each are written.
 type Orders struct {
 	SubmitURL    string             `json:"submit_url"`
 	Key          string             `json:"key"`
@@ -32,10 +36,12 @@ type Orders struct {
 	Steps        []Step             `json:"steps"`
 	Seed         int64              `json:"seed"`
 	DrainSeconds float64            `json:"drain_seconds"`
-	Communes     []string           `json:"communes"`
+	Variants     []map[string]any   `json:"variants"`
+	Turns        []int              `json:"turns"`
 	Intake       map[string]any     `json:"intake"`
 	Webhooks     int                `json:"webhooks"`
 	Slow         map[string]float64 `json:"slow"`
+	Journal      bool               `json:"journal"`
 }
 
 func main() {
@@ -47,10 +53,16 @@ func main() {
 	record := newRecord(orders)
 	serve(orders, record)
 	stopTelling := tell(record)
-	send(orders, record)
+	send(orders, record, enough())
 	drain(orders, record)
 	close(stopTelling)
 	writeResult(os.Args[2], orders, record)
+}
+
+func enough() <-chan os.Signal {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	return asked
 }
 
 func readOrders(path string) Orders {
@@ -93,9 +105,20 @@ func writeResult(folder string, orders Orders, record *Record) {
 	for number, step := range orders.Steps {
 		steps[number] = record.result(folder, number, step)
 	}
-	content, err := json.MarshalIndent(map[string]any{"steps": steps}, "", "  ")
+	result := map[string]any{"steps": steps, "cpu_seconds": ownCPU().Seconds()}
+	content, err := json.MarshalIndent(result, "", "  ")
 	must(err)
 	must(os.WriteFile(filepath.Join(folder, "result.json"), content, 0o644))
+	if orders.Journal {
+		record.writeJournal(filepath.Join(folder, "journal.csv"))
+	}
+}
+
+// ownCPU is what sending and receiving took of the machine until now.
+func ownCPU() time.Duration {
+	var used syscall.Rusage
+	must(syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func must(err error) {

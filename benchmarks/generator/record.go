@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -208,4 +209,30 @@ func write(path string, histogram *hdrhistogram.Histogram) {
 	defer file.Close()
 	_, err = histogram.PercentilesPrint(file, 5, 1000)
 	must(err)
+}
+
+// writeJournal keeps each request's instants in seconds of the machine's clock; an empty one has not come.
+func (record *Record) writeJournal(path string) {
+	record.lock.Lock()
+	defer record.lock.Unlock()
+	file, err := os.Create(path)
+	must(err)
+	defer file.Close()
+	lines := bufio.NewWriter(file)
+	fmt.Fprintln(lines, "started,accepted,told")
+	for _, sent := range record.sent {
+		var whole time.Time
+		if arrived := record.arrivals[sent.caseRef]; arrived != nil {
+			whole = arrived.whole
+		}
+		fmt.Fprintf(lines, "%s,%s,%s\n", instant(sent.started), instant(sent.accepted), instant(whole))
+	}
+	must(lines.Flush())
+}
+
+func instant(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%.6f", float64(at.UnixMicro())/1e6)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -15,16 +16,21 @@ import (
 const sendingSeconds = 60
 
 // send follows the seeded Poisson schedule, with no cap on what is under way, and returns when all are answered.
-func send(orders Orders, record *Record) {
+// After enough, the step under way is as long as it was, and no other follows.
+func send(orders Orders, record *Record, enough <-chan os.Signal) {
 	drawn := rand.New(rand.NewSource(orders.Seed))
 	client := newClient()
 	var underWay sync.WaitGroup
 	due := time.Now().Add(200 * time.Millisecond)
-	number := 0
-	for index, step := range orders.Steps {
+	number, stopped := 0, false
+	for index := range orders.Steps {
+		step, began := &orders.Steps[index], due
 		end := due.Add(time.Duration(step.Seconds * float64(time.Second)))
 		for ; due.Before(end); due = due.Add(time.Duration(drawn.ExpFloat64() / step.Rate * float64(time.Second))) {
-			time.Sleep(time.Until(due))
+			if stopped = stopped || !isDue(due, enough); stopped {
+				step.Seconds = max(0, time.Since(began).Seconds())
+				break
+			}
 			number++
 			sent := record.begin(index, due)
 			underWay.Add(1)
@@ -35,6 +41,16 @@ func send(orders Orders, record *Record) {
 		}
 	}
 	underWay.Wait()
+}
+
+// isDue waits for the instant; false when enough has come before it.
+func isDue(due time.Time, enough <-chan os.Signal) bool {
+	select {
+	case <-enough:
+		return false
+	case <-time.After(time.Until(due)):
+		return true
+	}
 }
 
 func newClient() *http.Client {
@@ -63,14 +79,16 @@ func submit(client *http.Client, orders Orders, record *Record, sent *Sent, numb
 	record.answered(sent, answer.StatusCode, told.CaseRef)
 }
 
-// body is the ordered intake with a name, a telephone, a commune and an instant of its own.
+// body is the ordered intake with a name, a telephone and an instant of its own, and what its turn says.
 func body(orders Orders, number int) []byte {
 	intake := make(map[string]any, len(orders.Intake)+4)
-	for name, value := range orders.Intake {
-		intake[name] = value
+	variant := orders.Variants[orders.Turns[number%len(orders.Turns)]]
+	for _, given := range []map[string]any{orders.Intake, variant} {
+		for name, value := range given {
+			intake[name] = value
+		}
 	}
 	intake["received_at"] = time.Now().UTC().Format(time.RFC3339Nano)
-	intake["commune_code"] = orders.Communes[number%len(orders.Communes)]
 	intake["phone"] = fmt.Sprintf("+2126000%05d", number%100_000)
 	intake["names"] = []map[string]string{{"script": "Latn", "role": "full", "value": aName()}}
 	content, err := json.Marshal(intake)
