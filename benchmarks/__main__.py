@@ -14,9 +14,10 @@ from typing import Any
 from ihala_local.state import State
 
 from benchmarks.costs import grown, measured, write_down, written_down
+from benchmarks.extent import FULL, SHORT, Extent
 from benchmarks.load import Load, Step, run_load
 from benchmarks.report import Report
-from benchmarks.suite import FULL, PARTS, QUICK_PARTS, SHORT, run_suite
+from benchmarks.suite import PARTS, QUICK_PARTS, run_suite
 from benchmarks.systems import Ihala
 
 RESULTS = Path(__file__).with_name("results")
@@ -51,17 +52,26 @@ async def costs(given: argparse.Namespace) -> int:
 async def suite(given: argparse.Namespace) -> int:
     """Everything, or a short run, into one report."""
     now = datetime.now(UTC)
-    extent = SHORT if given.quick else FULL
-    if given.step_seconds:
-        length = replace(extent.length, warm_up=given.step_seconds / 2, step=given.step_seconds)
-        extent = replace(extent, length=length)
-    if given.soak_minutes is not None:
-        extent = replace(extent, soak_minutes=given.soak_minutes)
+    extent = extent_of(given)
     parts = given.only.split(",") if given.only else QUICK_PARTS if given.quick else tuple(PARTS)
     report = Report(given.report or RESULTS / f"{now:%Y-%m-%d}", f"{now:%Y-%m-%d}: {', '.join(parts)}")
     await run_suite(parts, extent, report)
     print(f"{report.folder / 'README.md'}")
     return 1 if report.voids else 0
+
+
+def extent_of(given: argparse.Namespace) -> Extent:
+    """The short one or the full one, with what the command line says otherwise."""
+    extent = SHORT if given.quick else FULL
+    length = replace(extent.length, factor=given.factor or extent.length.factor)
+    if given.step_seconds:
+        length = replace(length, warm_up=given.step_seconds / 2, step=given.step_seconds)
+    wanted = {"turns": given.turns, "backlog": given.backlog, "zipf": given.zipf, "soak_minutes": given.soak_minutes}
+    return replace(extent, length=length, **{name: value for name, value in wanted.items() if value is not None})
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,6 +80,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="at most ten minutes: " + ", ".join(QUICK_PARTS))
     made.add_argument("--only", metavar="PART,…", help=", ".join(PARTS))
     made.add_argument("--step-seconds", type=float, help="of each step, with half of it to warm up")
+    made.add_argument("--turns", type=int, help="of each system of the ladder")
+    made.add_argument("--factor", type=float, help="from one step of the ladder to the next")
+    made.add_argument("--backlog", type=numbers, metavar="N,…", help="referrals that wait when a service goes on")
+    made.add_argument("--zipf", type=float, help="how unevenly agencies are asked; 0: evenly, default 1")
     made.add_argument("--soak-minutes", type=float)
     made.add_argument("--report", type=Path, help="folder of the report; default benchmarks/results/DATE")
     parts = made.add_subparsers(metavar="PART", title="one thing alone")

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
 from uuid import uuid4
@@ -335,6 +335,31 @@ def usual(referrals: Sequence[Span], idle: Span) -> Costs:
 def asked_for(run: Span, idle: Span) -> list[Step]:
     """Without the statements and functions that an idle system runs too, not just once."""
     return [step for step in run.end.steps if idle.runs(step) < POLLED_RUNS]
+
+
+WAYS = {"serial": "one by one", "backlog": "200 in batches"}
+BY_ROLE = {"statements": "SQL statements", "transactions": "explicit transactions", "calls": "Python calls"}
+OF_ALL = {
+    "wal_bytes": ("WAL, kB", 1000),
+    "wal_fsyncs": ("fsyncs of the WAL", 1),
+    "kafka.produce_requests": ("Kafka: produce requests", 1),
+    "kafka.fetch_requests": ("Kafka: fetch requests", 1),
+    "kafka.offset_commit_requests": ("Kafka: offset commits", 1),
+    "kafka.other_requests": ("Kafka: other requests", 1),
+    "kafka.produced_bytes": ("Kafka: kB produced", 1000),
+}
+"""Name in a table and the unit."""
+
+
+def rows_of(found: Mapping[str, Costs]) -> list[list[str]]:
+    """A row for each cost and way: of each role, and of all together."""
+    rows = []
+    for (kind, name), (way, handled) in product(BY_ROLE.items(), WAYS.items()):
+        counted = [found[way].get(f"{role}.{kind}", 0.0) for role in ROLES]
+        rows.append([name, handled, *(f"{each:.2f}" for each in counted), f"{sum(counted):.2f}"])
+    for (cost, (name, unit)), (way, handled) in product(OF_ALL.items(), WAYS.items()):
+        rows.append([name, handled, *("" for _ in ROLES), f"{found[way].get(cost, 0.0) / unit:.2f}"])
+    return rows
 
 
 def written_down() -> dict[str, dict[str, dict[str, float]]]:

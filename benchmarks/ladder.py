@@ -1,14 +1,16 @@
 """The knee: each step of the ladder is 1.25 times the one before, until a system no longer keeps up.
 
 A step is sustained when its p99 from the due instant to the webhook is below 250 ms and what is in hand (accepted, not
-yet told: outboxes, topics and queues together) does not grow.  Rule: a void step is said to be void, never a knee.
+yet told: outboxes, topics and queues together) does not grow.  Rule: a void step is said to be void, never a knee, and
+a knee below a void step is the least that it may be.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import Bound, Figure
 from benchmarks.load import Load, Step, StepResult, loading
 from benchmarks.systems import System, cpu_seconds, rss_mb
 
@@ -34,12 +36,16 @@ LONG, QUICK = Length(30, 60), Length(3, 10, 1.5)
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """What one step found; CPU in ms and memory in MB, by process."""
+    """What one step found; CPU in ms a referral and memory in MB, by process.  generator_ms: the sink's too."""
 
     result: StepResult
     in_hand: int
     cpu_ms: Mapping[str, float]
     rss: Mapping[str, float]
+    generator_ms: float = 0.0
+
+    def cpu_of(self, processes: Sequence[str]) -> float:
+        return sum(self.cpu_ms.get(name, 0.0) for name in processes)
 
     @property
     def is_sustained(self) -> bool:
@@ -64,6 +70,16 @@ class Climb:
     def knee(self) -> float:
         """The highest sustained rate; 0 when none was."""
         return max((each.result.rate for each in self.rungs if each.is_sustained and not each.result.void), default=0.0)
+
+    @property
+    def knee_found(self) -> Figure:
+        """What the knee is worth: void where no step counts, a least where the next step is void."""
+        above = [each for each in self.rungs if each.result.rate > self.knee]
+        following = min(above, key=lambda each: each.result.rate, default=None)
+        unknown = following is None or bool(following.result.void)
+        if unknown and not self.knee:
+            return Figure(0.0, "no step counts")
+        return Figure(self.knee, bound=Bound.AT_LEAST if unknown else Bound.EXACT)
 
     @property
     def is_far_beyond(self) -> bool:
@@ -113,7 +129,7 @@ async def one_rung(system: System, rate: float, length: Length, folder: Path, se
     cpu_ms = {name: (seconds - before.get(name, 0.0)) * 1000 / told for name, seconds in used.items()}
     sent = sum(each.sent for each in found.steps)
     at_end = next((each for each in running.progress if each.sent >= sent), running.now)
-    return Rung(found.step("step"), at_end.in_hand, cpu_ms, rss)
+    return Rung(found.step("step"), at_end.in_hand, cpu_ms, rss, found.cpu_seconds * 1000 / told)
 
 
 def tell(system: str, rung: Rung) -> None:
