@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks import costs, growth, power_loss, recovery, soak
 from benchmarks.agencies import agencies_part, partners_part
 from benchmarks.backlog import backlog_part
+from benchmarks.burst import burst_part
 from benchmarks.extent import Extent
 from benchmarks.figures import Figure
 from benchmarks.intakes import LARGE, TEN_NEEDS
@@ -142,6 +143,7 @@ PARTS: Mapping[str, Part] = {
     "costs": costs_part,
     "rates": rates_part,
     "ladder": ladder_part,
+    "burst": burst_part,
     "backlog": backlog_part,
     "growth": growth_part,
     "agencies": agencies_part,
