@@ -18,6 +18,7 @@ from benchmarks.figures import Figure
 from benchmarks.intakes import LARGE, TEN_NEEDS
 from benchmarks.ladder import one_rung
 from benchmarks.ladder_report import ladder_part
+from benchmarks.payload import payload_part
 from benchmarks.plots import line_plot
 from benchmarks.recovery import recovery_part
 from benchmarks.report import PERCENTILES, SPANS, Report, span_row, table
@@ -148,6 +149,7 @@ PARTS: Mapping[str, Part] = {
     "growth": growth_part,
     "agencies": agencies_part,
     "needs": needs_part,
+    "payload": payload_part,
     "partners": partners_part,
     "recovery": recovery_part,
     "power-loss": power_loss_part,

@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from ihala_events.directory import PartnerRecord
+from ihala_events.intake import IntakeRequest
 from ihala_events.vocabulary import COMMUNES, AgeBand, Channel, ConsentBasis, Sex
 from ihala_referral.adapters.shipped_data import load_calendar, load_rules, load_sample_directory
 from ihala_referral.domain.case import AskedNeed, Case, Consent, ScopeEntry
@@ -13,6 +14,8 @@ from ihala_referral.domain.routing import World, route
 from ihala_referral.domain.rules import in_force
 
 from benchmarks.agencies import KINDS, Asked, asked_agencies, zipf_turns
+from benchmarks.intakes import an_intake
+from benchmarks.payload import intake_of
 
 NOON = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
 
@@ -57,3 +60,10 @@ def test_agencies_are_asked_by_zipfs_law_or_alike() -> None:
     assert abs(uneven[0] - 6_828) < 280
     assert abs(uneven[1] - 3_414) < 210
     assert all(abs(count - 2_000) < 170 for count in even.values())
+
+
+def test_the_payloads_have_their_sizes_and_may_come() -> None:
+    for size in (1_000, 10_000):
+        intake = an_intake() | intake_of(size)
+        IntakeRequest.model_validate_json(json.dumps(intake))
+        assert abs(len(json.dumps(intake)) - size) < 100
