@@ -24,6 +24,7 @@ from benchmarks.recovery import recovery_part
 from benchmarks.report import PERCENTILES, SPANS, Report, span_row, table
 from benchmarks.systems import ihala
 from benchmarks.tracing import tracing_part
+from benchmarks.trouble import trouble_part
 
 QUICK_PARTS = ("costs", "rates", "ladder", "backlog")
 
@@ -153,6 +154,7 @@ PARTS: Mapping[str, Part] = {
     "payload": payload_part,
     "partners": partners_part,
     "recovery": recovery_part,
+    "trouble": trouble_part,
     "tracing": tracing_part,
     "power-loss": power_loss_part,
     "soak": soak_part,
