@@ -15,6 +15,7 @@ from benchmarks.backlog import backlog_part
 from benchmarks.burst import burst_part
 from benchmarks.extent import Extent
 from benchmarks.figures import Figure
+from benchmarks.framework import framework_part
 from benchmarks.intakes import LARGE, TEN_NEEDS
 from benchmarks.ladder import one_rung
 from benchmarks.ladder_report import ladder_part
@@ -156,6 +157,7 @@ PARTS: Mapping[str, Part] = {
     "recovery": recovery_part,
     "trouble": trouble_part,
     "tracing": tracing_part,
+    "framework": framework_part,
     "power-loss": power_loss_part,
     "soak": soak_part,
 }
