@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import figures
 from benchmarks.extent import Extent
 from benchmarks.figures import Figure
+from benchmarks.floor.limit import limit_per_second
 from benchmarks.ladder import COMMON_RATE, Climb, Rung, climb
 from benchmarks.plots import line_plot
 from benchmarks.report import Report, table
@@ -32,14 +33,18 @@ CPU_COLUMNS: Mapping[str, Sequence[str]] = {
 
 async def ladder_part(report: Report, extent: Extent, folder: Path) -> None:
     climbs: dict[str, list[Climb]] = {name: [] for name in MAKERS}
+    limits = []
     for turn in range(extent.turns):
         for name, make in MAKERS.items():
             async with make(folder / f"{name}-{turn}") as system:
                 climbs[name].append(await climb(system, extent.length, folder / f"{name}-{turn}-load"))
             for each in climbs[name][-1].rungs:
                 report.note(f"ladder {turn + 1}, {name} at {each.result.rate:g}/s", each.result)
+        limits.append(Figure(await limit_per_second(folder / f"limit-{turn}")))
     knees = {name: figures.mean([each.knee_found for each in of_system]) for name, of_system in climbs.items()}
     report.figures |= {f"knee.{name}": knee for name, knee in knees.items()} | ratios(climbs, knees)
+    limit = figures.mean(limits)
+    report.figures |= {"limit.per_second": limit, "knee.of_limit": knees["ihala"].over(limit)}
     picture = line_plot("p99 from due to webhook", "intakes/s", "ms", curves(climbs), log_y=True)
     report.add(
         heading(extent),
@@ -50,6 +55,8 @@ async def ladder_part(report: Report, extent: Extent, folder: Path) -> None:
         f"Sustained{', the mean of the turns' if extent.turns > 1 else ''}: "
         + ", ".join(f"{name} {described(knee)}" for name, knee in knees.items())
         + ". At least: the next step was void.",
+        f"The limit (a batched write into PostgreSQL beside a hop through Kafka, nothing else): {limit.value:.0f}/s; "
+        f"ihala's knee is {report.figures['knee.of_limit']} of it.",
     )
 
 
