@@ -37,7 +37,11 @@ class Figure:
     bound: Bound = Bound.EXACT
 
     def __str__(self) -> str:
-        return f"{self.bound} {self.value:.3g}".strip()
+        """What was found, void or not; empty where it is void and nothing was."""
+        if self.void and not self.value:
+            return ""
+        digits = ".0f" if abs(self.value) >= 1000 else ".3g"
+        return f"{self.bound} {self.value:{digits}}".strip()
 
     def over(self, other: "Figure") -> "Figure":
         """The ratio; void when one is, or when there is nothing to compare with."""

@@ -78,7 +78,7 @@ class Climb:
         following = min(above, key=lambda each: each.result.rate, default=None)
         unknown = following is None or bool(following.result.void)
         if unknown and not self.knee:
-            return Figure(0.0, "no step counts")
+            return Figure(0.0, "none sustained, the lowest step void")
         return Figure(self.knee, bound=Bound.AT_LEAST if unknown else Bound.EXACT)
 
     @property

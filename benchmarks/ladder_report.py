@@ -56,7 +56,7 @@ async def ladder_part(report: Report, extent: Extent, folder: Path) -> None:
         + ", ".join(f"{name} {described(knee)}" for name, knee in knees.items())
         + ". At least: the next step was void.",
         f"The limit (a batched write into PostgreSQL beside a hop through Kafka, nothing else): {limit.value:.0f}/s; "
-        f"ihala's knee is {report.figures['knee.of_limit']} of it.",
+        f"ihala's knee: {described(report.figures['knee.of_limit'], unit=' of it')}.",
     )
 
 
@@ -66,8 +66,8 @@ def heading(extent: Extent) -> str:
     return f"Ladder: ×{length.factor:g}, {length.step:g} s a step after {length.warm_up:g} s, {order}"
 
 
-def described(knee: Figure) -> str:
-    return f"void ({knee.void})" if knee.void else f"{knee.bound} {knee.value:.0f}/s".strip()
+def described(figure: Figure, *, unit: str = "/s") -> str:
+    return f"void ({figure.void})" if figure.void else f"{figure}{unit}"
 
 
 def ratios(climbs: Climbs, knees: Mapping[str, Figure]) -> dict[str, Figure]:

@@ -48,6 +48,7 @@ async def costs_part(report: Report, _extent: Extent, folder: Path) -> None:
     report.add(
         "Costs a referral that noise does not move",
         table(["", "handled", *costs.ROLES, "all"], costs.rows_of(found)),
+        "Less what an idle system does in the same time, which may be more than a busy one does of it.",
         "Grown beyond what is written down: " + ("; ".join(grown) or "nothing") + ".",
     )
 

@@ -42,6 +42,21 @@ def test_a_ratio_to_something_that_is_at_least_so_much_is_at_most_so_much() -> N
     assert Figure(100).over(Figure(0)).void
 
 
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (Figure(1868.4), "1868"),
+        (Figure(0.29612), "0.296"),
+        (Figure(300, bound=Bound.AT_LEAST), "at least 300"),
+        (Figure(0.176, "late"), "0.176"),
+        (Figure(0, "nothing to compare with"), ""),
+        (Figure(0), "0"),
+    ],
+)
+def test_a_figure_is_written_as_what_it_is_worth(figure: Figure, text: str) -> None:
+    assert str(figure) == text
+
+
 def test_a_mean_is_worth_what_its_parts_are_worth() -> None:
     assert mean([Figure(100), Figure(200, bound=Bound.AT_LEAST)]) == Figure(150, bound=Bound.AT_LEAST)
     assert mean([Figure(100), Figure(200, "late")]).void == "late"
