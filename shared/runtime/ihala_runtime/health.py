@@ -1,4 +1,4 @@
-"""Readiness, honestly: the database answers, no task keeps failing, every consumer has joined its group and moves.
+"""Readiness, honestly: the database answers, no task keeps failing, every consumer is in its group and moves.
 
 A broker that goes away later does not make a service unready: it keeps accepting and publishes when Kafka is back.
 """

@@ -21,6 +21,7 @@ from ihala_runtime.logs import logger
 from ihala_runtime.pace import Pace
 from ihala_runtime.received import RawRecord
 from ihala_runtime.retry_schedule import BackOff
+from ihala_runtime.standstill import LOOK_EVERY_SECONDS, Standstill
 
 COMMIT_EVERY_SECONDS = 1.0  # after a kill that much comes again, and has no second effect
 LAG_EVERY_SECONDS = 2.0
@@ -30,6 +31,7 @@ QUIET_MS = 2_000  # the broker answers as soon as there is a record; only how of
 A_DAY_MS = 86_400_000  # nothing polls while a handler waits out a dependency
 IN_HAND_SECONDS = 8.0
 LEAVE_SECONDS = 4.0
+ANSWER_SECONDS = 5.0  # a question waits behind a fetch of the same connection, which may take QUIET_MS
 # A copy that is starved of CPU for some seconds is not gone. One that was killed and comes back under its name
 # takes its place at once, without waiting for this.
 SESSION_MS = 20_000
@@ -43,6 +45,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     def __init__(self, runner: ConsumerRunner) -> None:
         self.runner = runner
         self.joined = False
+        self._has_joined = False
+        self._standstill = Standstill()
         self._subscriber: Any = None
         self._finished: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -88,6 +92,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 await self.runner.process([RawRecord.of(record) for record in records])
             for record in records:
                 self._finished[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            self._standstill.moved()
         except Stopping:
             self._stopping = True
         except Exception:
@@ -104,13 +109,16 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     @property
     def is_ready(self) -> bool:
-        return self.joined and not self._stopping and not self.runner.is_stuck
+        moves = not self.runner.is_stuck and not self._standstill.is_too_long
+        return self._has_joined and not self._stopping and moves
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:  # noqa: ARG002
-        self.joined = True
+        self.joined = self._has_joined = True
+        self._standstill.moved()
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Let the batch in hand finish and commit it; what does not finish comes again, without a second effect."""
+        self.joined = False
         await self._wait_idle()
         await self.commit()
         for partition in revoked:
@@ -152,6 +160,27 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             if (end := consumer.highwater(partition)) is not None:
                 lag[partition] = max(0, end - at)
         return lag
+
+    async def look_for_standstill(self) -> None:
+        if self._standstill.is_possible:
+            self._standstill.looked(should_move=await self._should_move())
+
+    async def _should_move(self) -> bool:
+        """Kafka answers, and this is out of its group or there are records that were not taken.
+
+        What was fetched last cannot tell. Nor can the last record: the mark of a transaction stands behind it.
+        """
+        consumer = self._consumer()
+        if consumer is None:
+            return False
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if not self.joined:
+                    return bool(await consumer.topics())
+                ends = await consumer.end_offsets(consumer.assignment())
+        except (KafkaError, TimeoutError):
+            return False
+        return any([(await _position(consumer, each) or 0) < end for each, end in ends.items()])
 
     async def measure_lag(self) -> None:
         for partition, records in (await self.lag()).items():
@@ -219,6 +248,13 @@ class Consumers:
                 if since_lag >= LAG_EVERY_SECONDS:
                     await subscription.measure_lag()
             since_lag = since_lag if since_lag < LAG_EVERY_SECONDS else 0.0
+
+    async def watch(self) -> None:
+        """Until cancelled: look whether one stands still."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            for subscription in self.subscriptions:
+                await subscription.look_for_standstill()
 
     async def _join(self) -> None:
         back_off = BackOff(0.5, 5.0)

@@ -123,7 +123,9 @@ def build_app(parts: Parts) -> FastAPI:
         ]
         retries = [runner.retry_parked for runner in runners]
         reconciler = Reconciler(parts.database, parts.expectations)
-        running = background.start([relay.run, consumers.run, reconciler.run, *repeated, *retries, *parts.tasks])
+        running = background.start(
+            [relay.run, consumers.run, consumers.watch, reconciler.run, *repeated, *retries, *parts.tasks]
+        )
         _spare_what_stays()
         _log.info("started", action="start", mode=parts.settings.mode)
         yield
