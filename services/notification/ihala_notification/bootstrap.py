@@ -112,6 +112,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
         accounts=deliveries,
         waiting=WAITING,
         published_apart_seconds=RECEIPTS_APART_SECONDS,
+        drain=[dispatcher.drain],
         finish=[dispatcher.finish, client.close, *([contacts.close] if contacts else [])],
     )
 

@@ -50,8 +50,11 @@ from ihala_runtime.settings import ServiceSettings
 MEASURE_EVERY_SECONDS = 2.0
 CLEAN_EVERY_SECONDS = 60.0
 HOURLY_SECONDS = 3600.0
-DRAIN_SECONDS = 5.0
-STOP_SECONDS = 15.0  # a drained stop takes less than ten; who manages containers kills after twenty or thirty
+# The stages of a stop, one after another. What takes longer comes again: with the same id, and no second effect.
+REQUESTS_SECONDS = 2
+IN_HAND_SECONDS = 6.5
+PUBLISH_SECONDS = 1.0
+STOP_SECONDS = 10.0  # who manages containers kills after twenty or thirty
 KEPT_SECONDS = (
     65  # idle connections: longer than the clients and proxies before us keep theirs, so that none is reset in use
 )
@@ -69,7 +72,8 @@ class Parts:
 
     straight: routes that are called all the time, looked at first.
     prepare: once the database is migrated, before anything runs.  tasks: run until cancelled.  hourly: clean-ups.
-    finish: before the relay stops, for work in hand.
+    drain: take no more and wait for what is under way, while the consumers do the same; cut when it takes too long.
+    finish: after that, before the relay stops.
     published_apart_seconds: between two looks at what is to be published, at least, where nobody waits for it.
     expectations: which of its events others answer.  accounts: what it accounts for, by id.
     waiting: which of its rows wait for an instant.
@@ -87,6 +91,7 @@ class Parts:
     tasks: Sequence[Task] = ()
     prepare: Sequence[Task] = ()
     hourly: Sequence[Task] = ()
+    drain: Sequence[Task] = ()
     finish: Sequence[Task] = ()
     published_apart_seconds: float = 0.0
     expectations: Sequence[Expectation] = ()
@@ -174,7 +179,7 @@ def run(parts: Parts) -> None:
         ws="none",
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=REQUESTS_SECONDS,
         timeout_keep_alive=KEPT_SECONDS,
     )
     server = _Server(config)
@@ -249,14 +254,23 @@ def _spare_what_stays() -> None:
 async def _stop(
     parts: Parts, consumers: Consumers, relay: OutboxRelay, running: Sequence["asyncio.Task[None]"]
 ) -> None:
-    await consumers.finish()
+    await _beside_each_other([consumers.finish, *parts.drain], IN_HAND_SECONDS)
     for step in parts.finish:
         await step()
     await relay.stop()
-    await asyncio.wait([running[0]], timeout=DRAIN_SECONDS)
+    await asyncio.wait([running[0]], timeout=PUBLISH_SECONDS)
     await ended(running)
     await parts.database.close()
     _log.info("stopped", action="stop")
+
+
+async def _beside_each_other(steps: Sequence[Task], within_seconds: float) -> None:
+    tasks = Background().start(steps)
+    _, late = await asyncio.wait(tasks, timeout=within_seconds)
+    for task in late:
+        task.cancel()
+    if late:
+        _log.warning("not finished in time", action="stop", count=len(late))
 
 
 def _on(database: Database, work: Callable[[Any], Awaitable[object]]) -> Task:

@@ -503,14 +503,36 @@ async def test_what_is_under_way_is_finished_and_the_rest_given_back_at_the_end(
     gate = world.sender.gates[ESSP_ADDRESS] = asyncio.Event()
     await world.tell(*(ReferralStory().event("sent") for _ in range(6)))
 
-    finishing = asyncio.create_task(world.dispatcher.finish())
+    draining = asyncio.create_task(world.dispatcher.drain())
     await asyncio.sleep(0)
     gate.set()
-    await finishing
+    await draining
+    await world.dispatcher.finish()
 
     states = [state for _, state in await world.states()]
     assert sorted(states) == ["delivered"] * 4 + ["pending"] * 2
     assert await world.rows("SELECT 1 FROM delivery WHERE lease_owner IS NOT NULL") == []
+
+
+async def test_who_has_not_answered_at_the_end_is_told_again_under_the_same_id(new_database: NewDatabase) -> None:
+    async with notification_world(new_database, copies=2) as (stopping, other):
+        await stopping.know(a_partner(ESSP))
+        await stopping.listen(ESSP)
+        gate = stopping.sender.gates[ESSP_ADDRESS] = asyncio.Event()
+        await stopping.tell(ReferralStory().event("sent"))
+        await wait_until(lambda: stopping.sender.sent)
+
+        await stopping.dispatcher.finish()
+        await stopping.stop()
+        gate.set()
+        await other.rows("UPDATE service_copy SET seen_at = clock_timestamp() - interval '8 s'")
+        await other.dispatcher.be_seen()
+        await other.dispatcher.look()
+        await other.settled(1)
+
+        first, second = stopping.sender.sent
+        assert (first.headers["webhook-id"], first.raw) == (second.headers["webhook-id"], second.raw)
+        assert [state for _, state in await other.states()] == ["delivered"]
 
 
 async def test_a_replay_repeats_id_and_bytes_but_never_asks_for_an_ended_attempt(world: NotificationWorld) -> None:

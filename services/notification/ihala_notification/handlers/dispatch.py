@@ -5,7 +5,7 @@ database and is claimed when there is room. Messages that were just committed ar
 look into the database; the poll finds the rest: retries, leftovers of a killed copy, messages that waited
 behind another of their referral. Nothing is sent unless this copy was seen lately (`adapters/claims.py`).
 
-Three tasks: `show`, `poll`, `record`. `finish` is called before the service stops.
+Three tasks: `show`, `poll`, `record`. Before the service stops `drain` is called, then `finish`.
 """
 
 import asyncio
@@ -47,7 +47,6 @@ LEASE_MARGIN_SECONDS = 35.0
 CHANGED_LATELY_SECONDS = 10.0
 FULL_LOOK_SECONDS = 60.0
 LOST_LOOK_SECONDS = 10.0
-DRAIN_SECONDS = 4.0
 MOST_FOLLOWERS = 10_000
 PAUSE_SECONDS = 0.5
 RECORDED_APART_SECONDS = 0.05  # what a kill leaves unrecorded is told again
@@ -228,13 +227,17 @@ class Dispatcher:
             with pace.batch():
                 await self._record_all()
 
-    async def finish(self) -> None:
-        """Start nothing more, wait for what is under way, write it down, give the rest back."""
+    async def drain(self) -> None:
+        """Start nothing more, and wait for the agencies' answers; `record` writes them down as they come."""
         self._stopping = True
-        if self._in_flight:
-            _, late = await asyncio.wait(self._in_flight, timeout=DRAIN_SECONDS)
-            for task in late:
-                task.cancel()
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    async def finish(self) -> None:
+        """Write down what was answered, give the rest back; who has not answered is told again, under the same id."""
+        self._stopping = True
+        for task in self._in_flight:
+            task.cancel()
         await self._record_all()
         if queued := self._queued():
             await self._claims.release(self.copy_id, queued)
