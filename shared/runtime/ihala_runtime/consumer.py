@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind
 from ihala_runtime import failpoints, inbox, parking, telemetry
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.failures import DependencyDown, InvalidMessage, failure_class, is_infrastructure
+from ihala_runtime.flood import Outcomes
 from ihala_runtime.logs import logger
 from ihala_runtime.parking import Parked
 from ihala_runtime.postgres import Database, NeedsTransaction, Work
@@ -28,8 +29,6 @@ S = TypeVar("S")
 
 UNANSWERED = "unanswered"  # published again by who lacks the answer
 FOR_REBUILD = "rebuild"  # published again for the reader of a rebuild alone
-FLOOD_RECORDS = 50  # so many failures and no success: the fault is not the records'
-FLOOD_SHARE = 0.5  # of a batch
 STUCK_SECONDS = 60.0
 PARKED_LOOK_SECONDS = 1.0
 
@@ -101,12 +100,6 @@ class Outcome(Enum):
     PASSED = auto()
 
 
-def _in_a_row(failed_in_a_row: int, outcome: Outcome) -> int:
-    if outcome is Outcome.HANDLED:
-        return 0
-    return failed_in_a_row + (outcome is Outcome.FAILED)
-
-
 class ConsumerRunner:
     """Handles batches of one consumer. ``process`` returns when every record is handled or parked."""
 
@@ -115,7 +108,7 @@ class ConsumerRunner:
         self._database = database
         self._stopping = asyncio.Event()
         self._in_hand_since: float | None = None
-        self._failed_in_a_row = 0  # over batches; a record that can never be read says nothing
+        self._outcomes = Outcomes()  # a record that can never be read says nothing
         self._back_off = BackOff()
 
     @property
@@ -197,7 +190,7 @@ class ConsumerRunner:
             await parking.park_all(work, self.consumer.name, poison)
             fresh, asked, behind = await self._claimed(work, good)
             await self._handle_all(work, fresh, asked)
-        self._failed_in_a_row = 0 if fresh else self._failed_in_a_row
+        self._outcomes.handled(len(fresh))
         self._count(handled=len(fresh), parked=len(poison) + behind, repeated=len(good) - behind - len(fresh))
 
     async def _at_once(self, received: Sequence[Received]) -> bool:
@@ -212,7 +205,7 @@ class ConsumerRunner:
                     inbox.claim_first(work.writes, self.consumer.name, {key: each.key for key, each in first.items()})
         except (NeedsTransaction, *inbox.NOT_FIRST):
             return False
-        self._failed_in_a_row = 0
+        self._outcomes.handled(len(first))
         self._count(handled=len(first), repeated=len(received) - len(first))
         return True
 
@@ -221,15 +214,17 @@ class ConsumerRunner:
 
         Raises DependencyDown when so much fails that it cannot be the records: the batch is undone and waits.
         """
-        failures, in_a_row = 0, self._failed_in_a_row
+        outcomes = self._outcomes.copy()
         async with self._database.transaction() as work:
             for record in records:
-                outcome = await self._alone(work, record)
-                failures += outcome is Outcome.FAILED
-                in_a_row = _in_a_row(in_a_row, outcome)
-                if in_a_row >= FLOOD_RECORDS or failures >= max(FLOOD_RECORDS, FLOOD_SHARE * len(records) + 1):
-                    raise DependencyDown("flood", f"{in_a_row} records failed in a row, {failures} of this batch")
-        self._failed_in_a_row = in_a_row
+                match await self._alone(work, record):
+                    case Outcome.HANDLED:
+                        outcomes.handled()
+                    case Outcome.FAILED:
+                        outcomes.failed()
+                if outcomes.are_flood:
+                    raise DependencyDown("flood", f"{outcomes.failures} of the last records failed")
+        self._outcomes = outcomes
 
     async def _alone(self, work: Work, record: RawRecord) -> Outcome:
         try:
@@ -288,7 +283,7 @@ class ConsumerRunner:
                     raise
                 await parking.failed_again(work, self.consumer.name, parked, error)
                 return False
-        self._failed_in_a_row = 0
+        self._outcomes.handled()
         return True
 
     async def _handle_again(self, work: Work, parked: Parked) -> None:

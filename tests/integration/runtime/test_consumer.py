@@ -11,8 +11,9 @@ from aiokafka import AIOKafkaProducer
 from ihala_events.ops import RecordParked
 from ihala_events.topics import Topic
 from ihala_runtime import consumer as consumer_module
-from ihala_runtime.consumer import FLOOD_RECORDS, Consumer, ConsumerRunner
+from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.failures import DependencyDown, TemporaryFailure
+from ihala_runtime.flood import FLOOD_RECORDS
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.postgres import Database, Work
 from ihala_runtime.received import RawRecord, Received
@@ -238,16 +239,16 @@ def raw(topic: Topic, offset: int, value: bytes | None = None) -> RawRecord:
     return RawRecord(topic.name, 0, offset, event.key.encode(), event.payload if value is None else value, headers)
 
 
-@pytest.mark.parametrize("batch", [7, 500])
-async def test_when_everything_fails_it_stops_instead_of_parking_everything_and_heals_by_itself(
-    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, batch: int
+@pytest.mark.parametrize(("failing_of_five", "batch"), [(5, 7), (5, 500), (3, 5), (3, 500)])
+async def test_when_most_fails_it_stops_instead_of_parking_everything_and_heals_by_itself(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, failing_of_five: int, batch: int
 ) -> None:
     monkeypatch.setattr(consumer_module, "STUCK_SECONDS", 3.0)
     topic, records = a_topic(1), [raw(a_topic(1), offset) for offset in range(120)]
     is_broken = True
 
     async def fails(work: Work, received: Received) -> None:
-        if is_broken:
+        if is_broken and (received.envelope.sequence or 0) % 5 < failing_of_five:
             raise TemporaryFailure("not-yet-known")
         await note_effect(work, received)
 
