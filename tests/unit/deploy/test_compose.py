@@ -105,6 +105,7 @@ def test_every_container_is_walled_in() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["ulimits"]["core"] == 0, name
         assert service["user"] not in ("root", "0"), name
         assert "mem_limit" in service, name
         assert "privileged" not in service, name
