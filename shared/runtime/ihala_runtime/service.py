@@ -17,13 +17,14 @@ from socket import socket
 from types import FrameType
 from typing import Any
 
-import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 from ihala_events.asyncapi import asyncapi_document
 from ihala_events.vocabulary import TIME_ZONE
+from uvicorn.config import Config
+from uvicorn.server import Server
 
-from ihala_runtime import clock_set_back, failpoints, inbox, logs, parking, set_aside, telemetry
+from ihala_runtime import clock_set_back, failpoints, heap, inbox, logs, parking, set_aside, telemetry
 from ihala_runtime.access import LOOK_AGAIN_SECONDS, Credentials, credential_consumer
 from ihala_runtime.background import Background, Task, ended, every
 from ihala_runtime.clock import check_time_zone_data
@@ -123,6 +124,7 @@ def build_app(parts: Parts) -> FastAPI:
             every(_on(parts.database, parking.measure), MEASURE_EVERY_SECONDS),
             every(_on(parts.database, inbox.clean), CLEAN_EVERY_SECONDS),
             every(_on(parts.database, set_aside.clean), CLEAN_EVERY_SECONDS),
+            every(heap.give_back, CLEAN_EVERY_SECONDS),
             every(partial(clock_set_back.follow, parts.database, parts.waiting), clock_set_back.LOOK_EVERY_SECONDS),
             *(every(step, HOURLY_SECONDS) for step in parts.hourly),
         ]
@@ -168,7 +170,7 @@ def run(parts: Parts) -> None:
     check_time_zone_data(TIME_ZONE)
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     provider = telemetry.set_up(f"ihala-{parts.name}")
-    config = uvicorn.Config(
+    config = Config(
         build_app(parts),
         host=parts.settings.http_host,
         port=parts.settings.http_port,
@@ -191,14 +193,14 @@ def run(parts: Parts) -> None:
         provider.shutdown()
 
 
-def _sweep(server: uvicorn.Server) -> Task:
+def _sweep(server: Server) -> Task:
     async def sweep() -> None:
         PatientProtocol.sweep(server.server_state.connections, asyncio.get_running_loop().time())
 
     return sweep
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Ends when it is told to, whatever it waits for: what is in hand then comes again, without a second effect.
 
     While it still starts, at once: it may wait for its database for hours, with nothing in hand.
