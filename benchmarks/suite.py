@@ -60,12 +60,12 @@ async def rates_part(report: Report, extent: Extent, folder: Path) -> None:
         for rate in (20.0, 100.0):
             rung = await one_rung(system, rate, extent.length, folder / f"{rate:.0f}")
             report.note(f"{rate:g}/s", rung.result)
-            rows += [[f"{rate:g}/s", *span_row(span, rung.result)] for span in SPANS]
+            rows += [[f"{rate:g}/s", *span_row(span, rung.result), rung.result.void] for span in SPANS]
             for span, percentile in product(SPANS, ("p50", "p99")):
                 name = f"at_{rate:.0f}.{span}.{percentile}"
                 report.found(name, rung.result.ms(span, percentile), rung.result.void)
         report.found("memory.loaded_mb", recovery.memory(system))
-    report.add("At 20/s and 100/s, ms", table(["rate", "span", *PERCENTILES], rows))
+    report.add("At 20/s and 100/s, ms", table(["rate", "span", *PERCENTILES, "void"], rows))
 
 
 async def growth_part(report: Report, extent: Extent, folder: Path) -> None:
@@ -77,13 +77,18 @@ async def growth_part(report: Report, extent: Extent, folder: Path) -> None:
     report.found("growth.slope", growth.slope(found), void)
     points = {"ihala": [(float(each.referrals), each.cpu_ms) for each in found]}
     rows = [
-        [f"{each.referrals:,}", f"{each.cpu_ms:.2f}", f"{each.rung.result.ms('due_to_told', 'p99'):.0f}"]
+        [
+            f"{each.referrals:,}",
+            f"{each.cpu_ms:.2f}",
+            f"{each.rung.result.ms('due_to_told', 'p99'):.0f}",
+            each.rung.result.void,
+        ]
         for each in found
     ]
     report.add(
         f"Growth, at {extent.rate:g}/s",
         report.plot("growth", line_plot("CPU a referral", "referrals known", "ms", points)),
-        table(["referrals known", "CPU ms, services and PostgreSQL", "p99 ms"], rows),
+        table(["referrals known", "CPU ms, services and PostgreSQL", "p99 ms", "void"], rows),
     )
 
 
@@ -97,12 +102,14 @@ async def needs_part(report: Report, extent: Extent, folder: Path) -> None:
     for name, needs, rung in (("one need", 1, one), ("ten needs", len(TEN_NEEDS), ten)):
         report.note(name, rung.result)
         ms = growth.cpu_ms(rung) / needs
-        rows.append([name, f"{ms:.2f}", *(f"{rung.result.ms('due_to_told', p):.0f}" for p in ("p50", "p99"))])
+        times = [f"{rung.result.ms('due_to_told', p):.0f}" for p in ("p50", "p99")]
+        rows.append([name, f"{ms:.2f}", *times, rung.result.void])
     names = [
         "an intake of",
         "CPU ms a referral, services and PostgreSQL",
         "p50 until the last agency is told, ms",
         "p99",
+        "void",
     ]
     report.add(f"Needs of an intake, at {extent.rate:g} referrals/s", table(names, rows))
 
@@ -115,11 +122,11 @@ async def power_loss_part(report: Report, extent: Extent, folder: Path) -> None:
         report.note(f"power loss {turn}, not", pair.in_memory.result)
     rows = [
         [f"{turn + 1}", name, *(f"{rung.result.ms('due_to_told', p):.0f}" for p in ("p50", "p99")),
-         f"{sum(rung.cpu_ms.values()):.2f}"]
+         f"{sum(rung.cpu_ms.values()):.2f}", rung.result.void]
         for turn, pair in enumerate(pairs)
         for name, rung in (("on disk before acknowledged", pair.on_disk), ("not", pair.in_memory))
     ]  # fmt: skip
-    names = ["turn", "", "p50, ms", "p99, ms", "CPU ms, all processes"]
+    names = ["turn", "", "p50, ms", "p99, ms", "CPU ms, all processes", "void"]
     report.add(f"Power-loss mode, at {extent.rate:g}/s", table(names, rows))
 
 
@@ -141,6 +148,7 @@ async def soak_part(report: Report, extent: Extent, folder: Path) -> None:
         report.plot("soak-sizes", line_plot("Growth on disk", "minutes", "MB", sizes)),
         f"Memory {first.rss_mb:.0f} → {last.rss_mb:.0f} MB; databases {per_referral:.1f} kB a referral; "
         f"p99 {found.result.ms('due_to_told', 'p99'):.0f} ms.",
+        f"Void: {found.result.void}." if found.result.void else "No id was lost or doubled.",
     )
 
 
