@@ -16,6 +16,7 @@ from ihala_local.shell import StateFolder, console, fail, told_failures
 from ihala_local.state import DEFAULT_FOLDER, State
 
 parked_app = typer.Typer(no_args_is_help=True, help="Records set aside because they failed.")
+ledger_app = typer.Typer(no_args_is_help=True, help="The ledger of erasures, which a restored system applies again.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="For other programs.")]
 RecordIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="referral:17, intake:out-3")]
@@ -160,6 +161,53 @@ def reconcile(
             console.show(as_table(found))
         if found["stuck"]:
             fail(f"{len(found['stuck'])} stuck; they are published again by themselves: ./ihala reconcile")
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Gets three folders for three places: cases, keys, safe.")],
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """Dump every database of the running system, and what opens them."""
+    from ihala_local.backup import back_up
+
+    with told_failures():
+        back_up(State(state.resolve()), folder)
+        console.note(f"cases, keys and safe in {folder}: carry them to three places")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="As backup made it.")],
+    ledger: Annotated[Path, typer.Option(metavar="FILE", help="The last export of the ledger of erasures.")],
+    state: StateFolder = DEFAULT_FOLDER,
+) -> None:
+    """Make a new state of a backup; what was erased since is erased again. Start it with `up`."""
+    from ihala_local.backup import restore as restore_backup
+
+    with told_failures():
+        count = restore_backup(State(state.resolve()), folder, ledger)
+        console.note(f"restored, with {count} erasures to apply again; start it with: ./ihala up --state {state}")
+
+
+@ledger_app.command("export")
+def ledger_export(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Write every erasure there was into FILE; no person is in it."""
+    from ihala_local.ledger import export
+    from ihala_local.state import write_private_text
+
+    with told_failures():
+        lines = export(State(state.resolve()).endpoints()["kafka"])
+        write_private_text(file, "".join(f"{line}\n" for line in lines))
+        console.note(f"{len(lines)} erasures")
+
+
+@ledger_app.command("import")
+def ledger_import(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Tell a running system of the erasures in FILE, as often as one likes."""
+    from ihala_local.ledger import bring_in
+
+    with told_failures():
+        bootstrap = State(state.resolve()).endpoints()["kafka"]
+        console.note(f"{bring_in(bootstrap, read(file).splitlines())} erasures")
 
 
 def check_named(record_ids: list[str] | None, groups: list[str] | None) -> None:

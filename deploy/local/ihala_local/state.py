@@ -132,7 +132,7 @@ class State:
         return self.folder / "ports.json"
 
     @property
-    def _secrets_file(self) -> Path:
+    def secrets_file(self) -> Path:
         return self.folder / "secrets.json"
 
     @property
@@ -146,7 +146,7 @@ class State:
     @property
     def has_lived(self) -> bool:
         """Whether a system was started here before."""
-        return self._secrets_file.exists()
+        return self.secrets_file.exists()
 
     def make(self) -> None:
         """The folder is ours alone; root lets others pass through, because PostgreSQL runs as another account."""
@@ -211,12 +211,12 @@ class State:
 
     def secrets(self) -> Secrets:
         """Those of the earlier start, or new ones, kept."""
-        kept = Secrets.model_validate(read_json(self._secrets_file))
+        kept = Secrets.model_validate(read_json(self.secrets_file))
         self.keep_secrets(kept)
         return kept
 
     def keep_secrets(self, kept: Secrets) -> None:
-        write_private(self._secrets_file, kept.model_dump())
+        write_private(self.secrets_file, kept.model_dump())
 
     def endpoints(self) -> dict[str, Any]:
         """The running system's addresses and keys; NotRunning when there is none."""
