@@ -1,15 +1,22 @@
 """The history again, on real PostgreSQL and Kafka: what goes out, marked as such, and what never does."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
+import aiohttp
+from ihala_events.access import Role
 from ihala_events.topics import DIRECTORY_PARTNER, Topic
+from ihala_local.api import Api
+from ihala_local.replay import pages
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.outbox import NewEvent
 from ihala_runtime.postgres import Database, Work
 from ihala_runtime.received import RawRecord
 from ihala_runtime.replay import Chosen, replay
+from ihala_runtime.service import Parts
+from ihala_runtime.settings import ServiceSettings
 from support.runtime import (
     a_topic,
     an_event,
@@ -21,6 +28,7 @@ from support.runtime import (
     relaying,
 )
 from support.servers import NewDatabase
+from support.serving import a_key, served
 from support.waiting import wait_until
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -127,3 +135,77 @@ async def test_what_is_published_for_a_rebuild_is_passed_by(new_database: NewDat
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM effect") == 0
             assert await connection.fetchval("SELECT count(*) FROM inbox") == 0
+
+
+async def at_a_second_each(database: Database, events: list[NewEvent], since: datetime) -> None:
+    """Published one a second from this instant on, in the order of the list."""
+    await published(database, *events)
+    async with database.connection() as connection:
+        await connection.execute(
+            "UPDATE event SET created_at = $1::timestamptz + make_interval(secs => given.place - 1)"
+            " FROM unnest($2::uuid[]) WITH ORDINALITY AS given (event_id, place)"
+            " WHERE event.event_id = given.event_id",
+            since,
+            [event.event_id for event in events],
+        )
+
+
+async def test_a_time_takes_what_was_published_from_its_first_instant_to_before_its_last(
+    new_database: NewDatabase,
+) -> None:
+    topic, one, other = a_topic(1), uuid7(), uuid7()
+    events = [an_event(topic, aggregate, sequence) for sequence in (1, 2, 3) for aggregate in (one, other)]
+    ids = [event.event_id for event in events]
+    begin = datetime.now(UTC) - timedelta(hours=1)
+    async with migrated_database(new_database) as database:
+        await at_a_second_each(database, events, begin)
+
+        second, fifth = (begin + timedelta(seconds=seconds) for seconds in (1, 4))
+        assert await again(database, Chosen(since=second, until=fifth)) == ids[1:4]
+        assert await again(database, Chosen(keys=(str(one),), since=second, until=fifth)) == [ids[2]]
+        assert await again(database, Chosen(since=second)) == ids[1:]
+        assert await again(database, Chosen(until=fifth)) == ids[:4]
+
+
+async def test_a_page_ends_with_what_was_published_at_its_last_instant(new_database: NewDatabase) -> None:
+    topic = a_topic(1)
+    events = [an_event(topic, uuid7(), 1) for _ in range(2_003)]
+    ids = [event.event_id for event in events]
+    begin = datetime.now(UTC) - timedelta(hours=1)
+    async with migrated_database(new_database) as database:
+        await at_a_second_each(database, events, begin)
+        async with database.connection() as connection:  # the 2,000th and the next were one transaction's
+            await connection.execute(
+                "UPDATE event SET created_at = created_at - interval '1 second' WHERE event_id = $1", ids[2_000]
+            )
+
+        first = await page_of(database, Chosen(since=LONG_AGO))
+        second = await page_of(database, Chosen(since=LONG_AGO, after=first[1]))
+
+    assert first == (2_001, begin + timedelta(seconds=1_999))
+    assert second == (2, None)
+
+
+async def page_of(database: Database, chosen: Chosen) -> tuple[int, datetime | None]:
+    async with database.transaction() as work:
+        done = await replay(work.conn, chosen, "operator:test")
+        await work.conn.execute("DELETE FROM outbox")
+    return done.events, done.next_after
+
+
+async def test_an_operator_gets_all_of_many_pages_each_once_and_in_order(
+    kafka_bootstrap: str, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    topic = await made(kafka_bootstrap, a_topic(1))
+    events = [an_event(topic, uuid7(), 1) for _ in range(4_500)]
+    settings = ServiceSettings(postgres_dsn="unused", kafka_bootstrap=kafka_bootstrap)
+    async with migrated_database(new_database) as database:
+        await at_a_second_each(database, events, datetime.now(UTC) - timedelta(hours=2))
+        key = await a_key(database, Role.OPERATOR)
+        parts = Parts("tiny", "Tiny", settings, database, tmp_path)
+        async with served(parts) as url, aiohttp.ClientSession() as session:
+            count = await pages(Api(session, url, key), {"topics": [topic.name]})
+            records = await read_all(kafka_bootstrap, topic.name, 4_500)
+
+    assert count == 4_500
+    assert [record.key.decode() for record in records] == [event.key for event in events]
