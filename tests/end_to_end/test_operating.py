@@ -126,6 +126,56 @@ async def test_an_agency_is_told_again_under_the_same_id_when_asked(system: Syst
     assert {each["webhook_id"] for each in await people.webhooks(referral["referral_id"])} == {first["webhook_id"]}
 
 
+@pytest.mark.parametrize("notify", [(), ("--notify",)], ids=["silently", "notify"])
+async def test_a_person_is_told_once_whoever_else_is_told_again(
+    system: System, people: People, notify: tuple[str, ...]
+) -> None:
+    case = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
+    (referral,) = await people.routed(case["case_ref"], within_seconds=60)
+    (message,) = await people.messaged(case["case_ref"], within_seconds=60)
+    await people.told(referral["referral_id"], within_seconds=60)
+    await settled(system)
+    before = await person_messages(system, case["case_ref"])
+    # as if no inbox remembered: what is to be told is made of the event alone
+    await asked(system, "notification", "DELETE FROM inbox")
+
+    replayed = json.loads(system.ihala("replay", "--referral", referral["referral_id"], *notify, "--json"))
+    await settled(system)
+
+    assert replayed.get("notified", 0) == len(notify)
+    assert await person_messages(system, case["case_ref"]) == before == [("sent", "SMS")]
+    assert await people.messages(case["case_ref"]) == [message]
+
+
+async def person_messages(system: System, case_ref: str) -> list[tuple[str, str]]:
+    query = "SELECT state, channel FROM person_message WHERE case_ref = $1"
+    return [tuple(row) for row in await asked(system, "notification", query, case_ref)]
+
+
+async def test_a_time_replays_what_was_published_in_it(system: System, people: People) -> None:
+    _, second, third = [await a_told_referral(people) for _ in range(3)]
+    await settled(system)
+    before = await effects(system)
+    begin, end = [await published_first(system, referral) for referral in (second, third)]
+
+    replayed = json.loads(system.ihala("replay", "--from", begin, "--to", end, "--json"))
+    await settled(system)
+
+    within = "SELECT FROM event WHERE created_at >= $1::text::timestamptz AND created_at < $2::text::timestamptz"
+    counts = {name: len(await asked(system, name, within, begin, end)) for name in ("intake", "referral")}
+    assert {name: replayed[name] for name in counts} == counts
+    assert counts["referral"] >= 4  # proposed, sent, acknowledged, accepted
+    assert await effects(system) == before
+
+
+async def published_first(system: System, referral: dict[str, Any]) -> str:
+    """When the referral's first event was written, as the command takes it."""
+    query = "SELECT min(created_at) AS at FROM event WHERE aggregate_id = $1"
+    (row,) = await asked(system, "referral", query, UUID(referral["referral_id"]))
+    at: str = row["at"].isoformat()
+    return at
+
+
 def test_what_cannot_be_replayed_is_said(system: System) -> None:
     for words in (["--consumer", "referral.parties"], ["--consumer", "referral.nobody"], ["--rebuild", "intake.x"], []):
         done = system.run("replay", *words)

@@ -23,6 +23,7 @@ EFFECTS = {
         "event": "event_id",
         "attempt": "id",
         "partner": "partner_id",
+        "person_message": "message_id::text || channel || state || tries",
     },
 }
 
