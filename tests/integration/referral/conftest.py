@@ -34,7 +34,7 @@ async def store(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[Pos
         yield store
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def referral(
     kafka_bootstrap: str, new_database: Callable[[], Awaitable[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
