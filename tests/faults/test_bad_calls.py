@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 from schemathesis import APIOperation
 from support.bad_calls import Abuser, Call, drawn, operations
 from support.intakes import a_person
+from support.memory import watched
 from support.people import People, intake_of, people_of
 from support.system import System, running
 
 SERVICES = ("intake", "referral", "notification")
 CALLS, CALLS_OF_A_LONG_RUN = 30, 900  # of each operation; a long run makes 100,000 of them
+MAX_GROWTH = 60 * 1024 * 1024  # of the service's memory, however many calls
 AGENCY, STOPPED = "essp-agd-agadir", "essp-agd-drargua"
 
 FAR = "20143535735357112782883389440"
@@ -59,10 +62,13 @@ async def test_bad_calls_are_refused_with_a_reason_and_leave_no_trace(
         abuser = Abuser(session, base, dsn, keys, seed)
         async with session.get(f"{base}/openapi.json") as answer:
             described = operations(await answer.json())
-        for operation in described:
-            await abuser.abuse(await some_of(operation, calls, seed, people))
+        async with watched(psutil.Process(pids[service])) as rss:
+            for operation in described:
+                await abuser.abuse(await some_of(operation, calls, seed, people))
 
-    print(f"\n{service}: {abuser.tally}")  # noqa: T201
+    growth = max(rss) - rss[0]
+    print(f"\n{service}: {abuser.tally}, {growth >> 20} MB more")  # noqa: T201
+    assert growth < MAX_GROWTH
     assert not abuser.tally.findings, str(abuser.tally)
     assert abuser.tally.calls >= 0.9 * calls * len(described)  # a few the client itself does not send
     assert abuser.tally.refused_groups > len(described) // 4
