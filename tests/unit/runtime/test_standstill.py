@@ -96,7 +96,7 @@ def test_what_moves_again_no_longer_stands_still(monkeypatch: pytest.MonkeyPatch
 
 
 def a_subscription(fake: FakeConsumer) -> Subscription:
-    runner = SimpleNamespace(is_stuck=False, consumer=SimpleNamespace(name="test"))
+    runner = SimpleNamespace(is_stuck=False, consumer=SimpleNamespace(name="test", apart_seconds=0.0))
     subscription = Subscription(cast(ConsumerRunner, runner))
     subscription._subscriber = cast(Any, SimpleNamespace(consumer=fake))
     return subscription
