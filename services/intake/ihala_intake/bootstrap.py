@@ -63,7 +63,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         prepare=[_open_keys(keys_database)],
         hourly=[_forget_answers(database), _forget_old_keys(database, doors.clock), retention.apply],
         finish=[keys_database.close],
-        expectations=[reconciliation.ROUTED],
+        expectations=[reconciliation.ROUTED, reconciliation.WITHDRAWN],
         accounts=reconciliation.needs,
         state={"doors": doors},
     )

@@ -89,7 +89,7 @@ def bootstrap(settings: ReferralSettings) -> Parts:
             _keep_rules(database, environment, shipped),
         ],
         hourly=[_forget_answers(database), _publish_then_delete(doors, retention)],
-        expectations=[reconciliation.TOLD],
+        expectations=[reconciliation.TOLD, reconciliation.COPY_TOLD],
         accounts=reconciliation.referrals,
         state={"doors": doors},
     )

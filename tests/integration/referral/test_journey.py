@@ -2,10 +2,12 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer
 from ihala_events import catalogue
 from ihala_events.intake import ConsentRecorded, ConsentWithdrawn, ProfileMember, RoutingProfile, SubjectErased
+from ihala_events.notification import DeliveryEvent
 from ihala_events.topics import party_in
 from ihala_events.vocabulary import Relation
 from ihala_runtime.identifiers import uuid7
@@ -258,8 +260,72 @@ async def test_a_sent_event_without_a_receipt_is_published_again(referral: Runni
     assert [dict(each.headers)["ce_id"].decode() for each in records].count(str(sent)) == 2
     assert dict(records[-1].headers)["ce_again"] == b"unanswered"
     async with referral.database.connection() as connection:
-        asked = await connection.fetch("SELECT event_id FROM unanswered WHERE asked > 0")
+        asked = await connection.fetch("SELECT event_id FROM unanswered WHERE asked > 0 AND expectation = 'told'")
     assert [row["event_id"] for row in asked] == [sent]
+
+
+async def test_whatever_else_an_agency_is_told_is_published_again_until_its_receipt_comes(referral: Running) -> None:
+    profile = a_profile("HEA-MAT")
+    await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
+    (made,) = await referral.of_case(profile)
+    withdrawn = ConsentWithdrawn(
+        case_id=profile.case_id, case_ref=profile.case_ref, consent_id=uuid7(), withdrawn_at=at("2026-11-16 10:20")
+    )
+    await referral.tell(catalogue.CONSENT_WITHDRAWN, withdrawn, profile.case_id)
+    await wait_until(lambda: _in_state(referral, made, "withdrawn"))
+    recalled, deletion = [
+        await _event_of(referral, made, kind) for kind in (catalogue.RECALLED, catalogue.DELETION_REQUESTED)
+    ]
+    await _receipt_of(referral, made, recalled, catalogue.RECALLED)
+    async with referral.database.connection() as connection:
+        await wait_until(lambda: connection.fetchval("SELECT EXISTS (SELECT FROM told WHERE event_id = $1)", recalled))
+        await connection.execute(
+            "UPDATE event SET created_at = created_at - interval '1 min' WHERE aggregate_id = $1::uuid",
+            made["referral_id"],
+        )
+
+    async def waits_for() -> set[UUID]:
+        async with referral.database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT event_id FROM unanswered JOIN event USING (event_id)"
+                " WHERE asked > 0 AND expectation = 'copy-told' AND key = $1",
+                made["referral_id"],
+            )
+        return {row["event_id"] for row in rows}
+
+    assert await wait_until(waits_for) == {deletion}
+    await _receipt_of(referral, made, deletion, catalogue.DELETION_REQUESTED)
+
+    async def waits_for_nothing() -> bool:
+        return not await waits_for()
+
+    await wait_until(waits_for_nothing)
+
+
+async def _event_of(referral: Running, made: dict[str, Any], kind: catalogue.EventType) -> UUID:
+    async with referral.database.connection() as connection:
+        found: UUID = await connection.fetchval(
+            "SELECT event_id FROM event WHERE aggregate_id = $1::uuid AND type = $2", made["referral_id"], kind.type
+        )
+    return found
+
+
+async def _receipt_of(referral: Running, made: dict[str, Any], event_id: UUID, kind: catalogue.EventType) -> None:
+    """What the notification service publishes when the agency's system took it."""
+    receipt = DeliveryEvent(
+        delivery_id=uuid7(),
+        event_id=event_id,
+        event_type=kind.type,
+        referral_id=made["referral_id"],
+        partner_id=made["partner_id"],
+        attempt_no=1,
+        channel="webhook",
+        attempt=1,
+        at=at("2026-11-16 10:21"),
+    )
+    await publish(
+        referral.producer, catalogue.DELIVERED, receipt, key=made["referral_id"], source="/ihala/notification"
+    )
 
 
 # --- the agency's own topic

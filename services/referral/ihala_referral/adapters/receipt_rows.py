@@ -1,9 +1,9 @@
-"""Which `sent` events reached an agency's channel.
+"""Which events for an agency reached its channel.
 
-Owns `tried` and `receipt_at` of an attempt; the referral itself never writes them.
+Owns `tried` and `receipt_at` of an attempt, which the referral never writes, and `told`, for events beside `sent`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -28,3 +28,8 @@ def note_receipts(writes: Writes, receipts: Mapping[Sending, bool]) -> None:
         " AND (attempt.receipt_at IS NULL OR attempt.tried < given.tried)",
         *(list(column) for column in zip(*rows, strict=True)),
     )
+
+
+def note_told(writes: Writes, event_ids: Collection[UUID]) -> None:
+    if event_ids:
+        writes.add("INSERT INTO told SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", sorted(event_ids))

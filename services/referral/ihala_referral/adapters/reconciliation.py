@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from ihala_events.catalogue import SENT
+from ihala_events.catalogue import COPIED_TO_AGENCY, SENT
+from ihala_events.directory import PartnerChannel
 from ihala_events.topics import REFERRAL_LIFECYCLE
 from ihala_runtime.reconciliation import Expectation, Span
 from ihala_runtime.replay import REPLAY
@@ -15,6 +16,12 @@ SELECT event.event_id FROM event JOIN attempt
     ON attempt.referral_id = event.aggregate_id AND attempt.sent_sequence = event.sequence
 WHERE event.type = $1 AND (event.created_at > $2 AND event.created_at <= $3 OR event.event_id = ANY($4))
     AND attempt.receipt_at IS NULL AND attempt.state = 'offered'
+"""
+_COPY_UNTOLD = """
+SELECT event.event_id FROM event
+    JOIN partner ON partner.partner_id = convert_from(event.payload, 'UTF8')::jsonb->>'partner_id'
+WHERE event.type = ANY($1) AND (event.created_at > $2 AND event.created_at <= $3 OR event.event_id = ANY($4))
+    AND partner.record->'channels' ?| $5 AND NOT EXISTS (SELECT FROM told WHERE told.event_id = event.event_id)
 """
 _ANSWER = """
 INSERT INTO outbox (event_id, again)
@@ -41,6 +48,19 @@ async def _untold(connection: asyncpg.Connection, span: Span, known: Sequence[UU
 
 TOLD = Expectation("told", _untold)
 """Notification answers a `sent` with a receipt."""
+
+
+COPIES = [kind.type for kind in COPIED_TO_AGENCY if kind is not SENT]
+WITH_RECEIPTS = [PartnerChannel.WEBHOOK.value, PartnerChannel.KAFKA.value, PartnerChannel.INBOX.value]
+
+
+async def _copy_untold(connection: asyncpg.Connection, span: Span, known: Sequence[UUID]) -> list[UUID]:
+    rows = await connection.fetch(_COPY_UNTOLD, COPIES, span.since, span.until, list(known), WITH_RECEIPTS)
+    return [row["event_id"] for row in rows]
+
+
+COPY_TOLD = Expectation("copy-told", _copy_untold)
+"""Notification answers whatever else an agency is told (recalled, deletion-requested, …) with a receipt too."""
 
 
 async def answer_again(connection: asyncpg.Connection, case_ids: Sequence[UUID]) -> None:

@@ -32,6 +32,7 @@ ORDER BY case_id LIMIT $3 FOR UPDATE SKIP LOCKED
 _DELETE = (
     "DELETE FROM timer WHERE aggregate_id = ANY($1::uuid[])",
     "DELETE FROM attempt WHERE referral_id = ANY($1::uuid[])",
+    "DELETE FROM told WHERE event_id IN (SELECT event_id FROM event WHERE aggregate_id = ANY($1::uuid[]))",
     "DELETE FROM event WHERE aggregate_id = ANY($1::uuid[])",
     "DELETE FROM referral WHERE referral_id = ANY($1::uuid[])",
 )
