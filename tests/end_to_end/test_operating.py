@@ -242,6 +242,42 @@ async def test_everything_accepted_is_accounted_for_by_id(system: System, people
     assert sum(found["places"].values()) == found["referrals"] >= found["needs"]
 
 
+async def test_what_is_parked_and_what_is_stuck_is_named_and_both_go_on_by_themselves(
+    system: System, people: People
+) -> None:
+    refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not now''; END'"
+    await asked(system, "referral", refuse)
+    await asked(
+        system, "referral", "CREATE TRIGGER refuse BEFORE INSERT ON referral FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    parked = await people.hand_in(intake_of("HEA-PHC", "PT-ESSP", **a_person()))
+
+    async def is_parked() -> bool:
+        places = json.loads(system.run("reconcile", "--json").stdout)["places"]
+        return any(place.startswith("parked referral:") for place in places)
+
+    await wait_until(is_parked, 60)
+    stuck = await a_lost_case(system, people)
+    await asked(
+        system,
+        "intake",
+        "UPDATE case_file SET created_at = created_at - interval '61 s' WHERE case_id = $1",
+        UUID(stuck["case_id"]),
+    )
+
+    done, found = system.run("reconcile"), json.loads(system.run("reconcile", "--json").stdout)
+    await asked(system, "referral", "DROP TRIGGER refuse ON referral")
+
+    assert done.returncode == 1
+    assert "1 stuck" in done.stderr
+    assert [(each["place"], each["case_id"]) for each in found["stuck"]] == [("stuck: routing", stuck["case_id"])]
+    assert [count for place, count in found["places"].items() if place.startswith("parked referral:")] == [1]
+    for case in (parked, stuck):
+        await people.routed(case["case_ref"], within_seconds=60)
+    await settled(system)
+    assert system.run("reconcile").returncode == 0
+
+
 async def reconciled(system: System, service: str) -> float:
     """How many events the service published again because nobody answered."""
     url = f"{system.endpoints[service]}/metrics"
@@ -282,7 +318,7 @@ async def lost(system: System) -> Lost:
 
 async def a_lost_case(system: System, people: People) -> dict[str, Any]:
     """The outbox row is taken away in the very transaction that writes it: the event never reaches Kafka."""
-    lose = "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+    lose = "CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
     when = "BEFORE INSERT ON outbox FOR EACH ROW WHEN (NEW.again IS NULL)"
     await asked(system, "intake", lose)
     await asked(system, "intake", f"CREATE TRIGGER lose {when} EXECUTE FUNCTION lose()")
@@ -308,7 +344,7 @@ async def lose_delivery(system: System, referral_id: UUID) -> None:
 
 
 async def test_a_case_lost_on_its_way_is_found_within_a_minute_and_routed_once(people: People, lost: Lost) -> None:
-    (referral,) = await people.routed(lost.case["case_ref"], within_seconds=75)
+    (referral,) = await people.routed(lost.case["case_ref"], within_seconds=60)
     await people.told(referral["referral_id"], within_seconds=30)
 
     assert len(await people.webhooks(referral["referral_id"])) == 1
@@ -323,7 +359,7 @@ async def test_answers_that_were_lost_are_given_again(system: System, people: Pe
         return bool(rows and told)
 
     await wait_until(known_again, 100)
-    (routed,) = await people.routed(lost.case["case_ref"], within_seconds=75)
+    (routed,) = await people.routed(lost.case["case_ref"], within_seconds=60)
     assert len(await people.webhooks(lost.answered)) == 1
     # that case; and the one whose answers were lost, unless the referral service asked again for its receipt before
     assert await reconciled(system, "intake") - lost.reconciled in (1, 2)

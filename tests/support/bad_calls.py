@@ -29,7 +29,9 @@ SPOILED = 4
 SHARES = {GenerationMode.NEGATIVE: 0.5, GenerationMode.POSITIVE: 0.5}
 CANARY = "Canaryvalue"
 # Written by clocks, consumers and the relay as well.
-NOT_BY_CALLS = frozenset({"outbox", "outbox_refused", "inbox", "unanswered", "reconciled", "parked", "credential"})
+NOT_BY_CALLS = frozenset(
+    {"outbox", "outbox_refused", "inbox", "unanswered", "reconciled", "parked", "credential", "told"}
+)
 NASTY: tuple[str, ...] = (  # JSON, as it stands in the body
     "null", "true", "0", "-1", "1e400", "-0.0", "NaN", "Infinity", "9223372036854775808", "9" * 400, "1e-7", "[]", "{}",
     '""', '" "', '"\\u0000"', '"\\ud800"', '"\\udfff\\ud800"', '"\\u202e\\u2066"', '"\\ufffe"', f'"{CANARY}"',
