@@ -65,6 +65,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
         finish=[keys_database.close],
         expectations=[reconciliation.ROUTED, reconciliation.WITHDRAWN],
         accounts=reconciliation.needs,
+        census=reconciliation.NEEDS,
         state={"doors": doors},
     )
 

@@ -17,7 +17,7 @@ from ihala_notification.adapters.endpoints import PostgresEndpoints
 from ihala_notification.adapters.erasures import Erasures
 from ihala_notification.adapters.gateway import HttpGateway
 from ihala_notification.adapters.person_messages import PostgresPersonMessages
-from ihala_notification.adapters.reconciliation import deliveries
+from ihala_notification.adapters.reconciliation import MESSAGES, deliveries
 from ihala_notification.adapters.results import PostgresResults
 from ihala_notification.adapters.retention import Retention
 from ihala_notification.adapters.safe_contacts import IntakeContacts
@@ -110,6 +110,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
         prepare=[_opened(client), dispatcher.be_seen, dispatcher.look],
         hourly=[erasures.blank_what_ended, Retention(database, settings.clock(), settings.delete_after).apply],
         accounts=deliveries,
+        census=MESSAGES,
         waiting=WAITING,
         published_apart_seconds=RECEIPTS_APART_SECONDS,
         drain=[dispatcher.drain],

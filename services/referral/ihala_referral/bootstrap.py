@@ -91,6 +91,7 @@ def bootstrap(settings: ReferralSettings) -> Parts:
         hourly=[_forget_answers(database), _publish_then_delete(doors, retention)],
         expectations=[reconciliation.TOLD, reconciliation.COPY_TOLD],
         accounts=reconciliation.referrals,
+        census=reconciliation.ASKED,
         state={"doors": doors},
     )
 

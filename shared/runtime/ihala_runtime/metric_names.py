@@ -30,6 +30,12 @@ RECONCILED = Counter(
     "ihala_reconciled", "Events published again because nobody answered; should stay 0.", ["expectation"]
 )
 
+ACCOUNTED = Gauge(
+    "ihala_accounted",
+    "What came within the last five minutes, by where it is now; the places sum up to all.",
+    ["what", "place"],
+)
+
 HTTP_SECONDS = Histogram(
     "ihala_http_request_seconds",
     "Time to answer a request.",

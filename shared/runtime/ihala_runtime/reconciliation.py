@@ -5,7 +5,7 @@ never saw it handles it now; who handled it answers again (``Consumer.answer_aga
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,9 @@ from ihala_runtime.postgres import Database
 
 PATIENCE = timedelta(seconds=40)
 LOOK_EVERY_SECONDS = 10.0
+COUNT_EVERY_SECONDS = 30.0
+LATELY = timedelta(minutes=5)  # what is older and still without its answer is among the unanswered
+ON_ITS_WAY = timedelta(seconds=60)  # without an answer for longer it is stuck
 OVERLAP = timedelta(minutes=2)  # an event is seen when its transaction commits, which may be after a later one
 FAR = datetime.max.replace(tzinfo=UTC)
 FIRST_LOOK = timedelta(days=7)  # as long as Kafka keeps case data
@@ -45,6 +48,21 @@ class Expectation:
 
     name: str
     unanswered: Callable[[asyncpg.Connection, Span, Sequence[UUID]], Awaitable[list[UUID]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """``by_place``: how many of what came in that span are where now. Its cost is the span's, not the table's."""
+
+    what: str
+    by_place: Callable[[asyncpg.Connection, Span], Awaitable[Mapping[str, int]]]
+
+    async def count(self, connection: asyncpg.Connection) -> None:
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        found = await self.by_place(connection, Span(now - LATELY, now))
+        metrics.ACCOUNTED.clear()
+        for place, count in found.items():
+            metrics.ACCOUNTED.labels(self.what, place).set(count)
 
 
 class Reconciler:

@@ -44,7 +44,7 @@ from ihala_runtime.kafka import Consumers
 from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
 from ihala_runtime.postgres import Database
-from ihala_runtime.reconciliation import Expectation, Reconciler
+from ihala_runtime.reconciliation import COUNT_EVERY_SECONDS, Census, Expectation, Reconciler
 from ihala_runtime.retry_schedule import BackOff
 from ihala_runtime.settings import ServiceSettings
 
@@ -76,7 +76,7 @@ class Parts:
     drain: take no more and wait for what is under way, while the consumers do the same; cut when it takes too long.
     finish: after that, before the relay stops.
     published_apart_seconds: between two looks at what is to be published, at least, where nobody waits for it.
-    expectations: which of its events others answer.  accounts: what it accounts for, by id.
+    expectations: which of its events others answer.  accounts: what it accounts for, by id.  census: in numbers.
     waiting: which of its rows wait for an instant.
     state: for the routes, as ``app.state``.
     """
@@ -97,6 +97,7 @@ class Parts:
     published_apart_seconds: float = 0.0
     expectations: Sequence[Expectation] = ()
     accounts: Accounts = no_accounts
+    census: Census | None = None
     waiting: Sequence[Waiting] = ()
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -126,6 +127,7 @@ def build_app(parts: Parts) -> FastAPI:
             every(_on(parts.database, set_aside.clean), CLEAN_EVERY_SECONDS),
             every(heap.give_back, CLEAN_EVERY_SECONDS),
             every(partial(clock_set_back.follow, parts.database, parts.waiting), clock_set_back.LOOK_EVERY_SECONDS),
+            *(every(_on(parts.database, each.count), COUNT_EVERY_SECONDS) for each in [parts.census] if each),
             *(every(step, HOURLY_SECONDS) for step in parts.hourly),
         ]
         retries = [runner.retry_parked for runner in runners]

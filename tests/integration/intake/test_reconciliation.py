@@ -40,11 +40,30 @@ async def test_a_referral_of_another_need_may_go_on(intake: Running) -> None:
     assert withdrawal not in await unanswered(intake)
 
 
+async def test_every_need_is_counted_where_it_is(intake: Running) -> None:
+    routed, _ = await an_addressed_case(intake)
+    waiting, stuck = await a_case(intake, **a_person()), await a_case(intake, **a_person())
+    async with intake.database.connection() as connection:
+        now = await connection.fetchval("SELECT clock_timestamp()") - timedelta(
+            days=1
+        )  # when nothing else was accepted
+        for case, seconds in ((routed, 70), (waiting, 59), (stuck, 61)):
+            at = now - timedelta(seconds=seconds)
+            await connection.execute("UPDATE event SET created_at = $1 WHERE key = $2", at, case["case_id"])
+
+        counted = await reconciliation.NEEDS.by_place(connection, Span(now - timedelta(minutes=5), now))
+
+    assert counted == {"routed": 1, "waiting": 1, "stuck": 1}
+
+
 async def an_addressed_case(intake: Running) -> tuple[dict[str, Any], UUID]:
     """Of HEA-MAT, and its referral's id."""
     case, referral_id = await a_case(intake, **a_person()), uuid7()
-    await tell(intake, case, referral_id)
     async with intake.database.connection() as connection:
+        need_id = await connection.fetchval(
+            "SELECT needs->0->>'need_id' FROM case_file WHERE case_id = $1", UUID(case["case_id"])
+        )
+        await tell(intake, case, referral_id, need_id=UUID(need_id))
         addressed = "SELECT true FROM addressee WHERE referral_id = $1"
         await wait_until(lambda: connection.fetchval(addressed, referral_id))
     return case, referral_id

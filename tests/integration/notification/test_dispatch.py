@@ -8,10 +8,13 @@ from uuid import UUID
 
 import pytest
 from ihala_notification.adapters.delivery_log import Replay
+from ihala_notification.adapters.reconciliation import MESSAGES
 from ihala_notification.bootstrap import WAITING
 from ihala_notification.domain.message import delivery_id
 from ihala_runtime.clock_set_back import follow
 from ihala_runtime.outbox import NewEvent
+from ihala_runtime.reconciliation import Span
+from prometheus_client import REGISTRY
 from support.notification import NotificationWorld, ReferralStory, a_partner, notification_world
 from support.servers import NewDatabase
 from support.waiting import wait_until
@@ -551,6 +554,22 @@ async def test_a_replay_repeats_id_and_bytes_but_never_asks_for_an_ended_attempt
     (first,) = [each for each in world.sender.sent[:2] if each.body["id"] == again.body["id"]]
     assert again.raw == first.raw
     assert UUID(again.body["data"]["referral_id"]) == kept.referral_id
+
+
+async def test_every_message_is_counted_where_it_is(world: NotificationWorld) -> None:
+    world.sender.statuses[ESSP_ADDRESS] = 500
+    ended = ReferralStory()
+    await world.tell(*(ReferralStory().event("sent") for _ in range(2)), ended.event("sent"))
+    await world.tell(ReferralStory().event("sent", partner_id=HOSPITAL), ended.event("declined"))
+    await world.settled(4)
+
+    async with world.database.connection() as connection:
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        counted = await MESSAGES.by_place(connection, Span(now - timedelta(minutes=5), now))
+        await MESSAGES.count(connection)
+
+    assert REGISTRY.get_sample_value("ihala_accounted", {"what": "messages", "place": "pending"}) == 2
+    assert counted == {"pending": 2, "delivered": 1, "exhausted": 0, "suppressed": 1}
 
 
 async def test_no_secret_stands_readable_in_the_database(world: NotificationWorld) -> None:

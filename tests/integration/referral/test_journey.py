@@ -1,6 +1,7 @@
 """A case comes by Kafka, agencies answer over HTTP and Kafka."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,9 @@ from ihala_events.intake import ConsentRecorded, ConsentWithdrawn, ProfileMember
 from ihala_events.notification import DeliveryEvent
 from ihala_events.topics import party_in
 from ihala_events.vocabulary import Relation
+from ihala_referral.adapters import reconciliation
 from ihala_runtime.identifiers import uuid7
+from ihala_runtime.reconciliation import Span
 from support.events import publish
 from support.referral_service import CENTRE, WOMEN, Running, answers, receipt_noted, refusal, topics_of
 from support.referral_units import a_consent, a_profile
@@ -262,6 +265,25 @@ async def test_a_sent_event_without_a_receipt_is_published_again(referral: Runni
     async with referral.database.connection() as connection:
         asked = await connection.fetch("SELECT event_id FROM unanswered WHERE asked > 0 AND expectation = 'told'")
     assert [row["event_id"] for row in asked] == [sent]
+
+
+async def test_every_agency_that_was_asked_is_counted_where_the_asking_is(referral: Running) -> None:
+    told, over, waiting, stuck = [(await referral.routed("HEA-MAT"))[0] for _ in range(4)]
+    await receipt_noted(referral, told, tried=True)
+    await move(referral.centre, over["referral_id"], "acknowledge")
+    await move(referral.centre, over["referral_id"], "decline", {"reason_code": "CAPACITY"})
+    async with referral.database.connection() as connection:
+        now = await connection.fetchval("SELECT clock_timestamp()") - timedelta(days=1)  # when nobody else was asked
+        for made, seconds in ((told, 70), (over, 70), (waiting, 59), (stuck, 61)):
+            await connection.execute(
+                "UPDATE event SET created_at = $1 WHERE aggregate_id = $2::uuid AND sequence = 2",
+                now - timedelta(seconds=seconds),
+                made["referral_id"],
+            )
+
+        counted = await reconciliation.ASKED.by_place(connection, Span(now - timedelta(minutes=5), now))
+
+    assert counted == {"told": 1, "over": 1, "waiting": 1, "stuck": 1}
 
 
 async def test_whatever_else_an_agency_is_told_is_published_again_until_its_receipt_comes(referral: Running) -> None:

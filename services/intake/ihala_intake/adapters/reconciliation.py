@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 from ihala_events.catalogue import CASE_HELD, CASE_SUBMITTED, CONSENT_WITHDRAWN
-from ihala_runtime.reconciliation import Expectation, Span
+from ihala_runtime.reconciliation import ON_ITS_WAY, Census, Expectation, Span
 
 _UNROUTED = """
 SELECT event.event_id FROM event JOIN case_file ON case_file.case_id = event.aggregate_id
@@ -27,6 +27,15 @@ WHERE event.type = $1 AND (event.created_at > $2 AND event.created_at <= $3 OR e
         SELECT FROM addressee WHERE addressee.case_id = case_file.case_id AND addressee.ended_at IS NULL
             AND coalesce(nullif(withdrawn.codes, 'null') ? addressee.need_code, true))
 """
+_BY_PLACE = """
+SELECT CASE WHEN EXISTS (
+        SELECT FROM addressee WHERE addressee.case_id = case_file.case_id AND addressee.need_id = need.need_id)
+    THEN 'routed' WHEN event.created_at > $4 THEN 'waiting' ELSE 'stuck' END AS place, count(*)
+FROM event JOIN case_file ON case_file.case_id = event.aggregate_id
+    CROSS JOIN jsonb_to_recordset(case_file.needs) AS need (need_id uuid)
+WHERE event.type = ANY($1) AND event.created_at > $2 AND event.created_at <= $3 AND case_file.erased_at IS NULL
+GROUP BY place
+"""
 _NEEDS = """
 SELECT need.need_id::text AS id, case_id, event_id, case_file.created_at AS at
 FROM case_file CROSS JOIN jsonb_to_recordset(needs) AS need (need_id uuid)
@@ -36,9 +45,11 @@ ORDER BY need.need_id::text LIMIT $4
 """
 
 
+KINDS = [CASE_SUBMITTED.type, CASE_HELD.type]
+
+
 async def _unrouted(connection: asyncpg.Connection, span: Span, known: Sequence[UUID]) -> list[UUID]:
-    kinds = [CASE_SUBMITTED.type, CASE_HELD.type]
-    rows = await connection.fetch(_UNROUTED, kinds, span.since, span.until, list(known))
+    rows = await connection.fetch(_UNROUTED, KINDS, span.since, span.until, list(known))
     return [row["event_id"] for row in rows]
 
 
@@ -53,6 +64,15 @@ async def _still_open(connection: asyncpg.Connection, span: Span, known: Sequenc
 
 WITHDRAWN = Expectation("withdrawn", _still_open)
 """Referral answers a consent that was taken back with the end of every referral that rested on it."""
+
+
+async def _by_place(connection: asyncpg.Connection, span: Span) -> dict[str, int]:
+    rows = await connection.fetch(_BY_PLACE, KINDS, span.since, span.until, span.until - ON_ITS_WAY)
+    return dict.fromkeys(("routed", "waiting", "stuck"), 0) | {row["place"]: row["count"] for row in rows}
+
+
+NEEDS = Census("needs", _by_place)
+"""Accepted needs: routed, waiting for it, or stuck."""
 
 
 async def needs(connection: asyncpg.Connection, span: Span, after: str, limit: int) -> list[dict[str, Any]]:

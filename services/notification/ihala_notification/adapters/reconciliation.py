@@ -7,11 +7,11 @@ from uuid import UUID
 import asyncpg
 from ihala_events.catalogue import SENT
 from ihala_events.topics import NOTIFICATION_DELIVERY
-from ihala_runtime.reconciliation import Span
+from ihala_runtime.reconciliation import Census, Span
 from ihala_runtime.replay import REPLAY
 
 from ihala_notification.adapters.receipts import aggregate_of
-from ihala_notification.domain.delivery import Channel
+from ihala_notification.domain.delivery import Channel, DeliveryState
 
 _ANSWER = """
 INSERT INTO outbox (event_id, again)
@@ -29,6 +29,18 @@ SELECT event_id::text AS id, array_agg(DISTINCT state) AS states, min(created_at
 WHERE event_type = $5 AND created_at >= $1 AND created_at < $2 AND event_id::text > $3
 GROUP BY event_id ORDER BY event_id::text LIMIT $4
 """
+_BY_STATE = """
+SELECT state AS place, count(*) FROM delivery WHERE created_at > $1 AND created_at <= $2 GROUP BY state
+"""
+
+
+async def _by_state(connection: asyncpg.Connection, span: Span) -> dict[str, int]:
+    rows = await connection.fetch(_BY_STATE, span.since, span.until)
+    return dict.fromkeys((state.value for state in DeliveryState), 0) | {row["place"]: row["count"] for row in rows}
+
+
+MESSAGES = Census("messages", _by_state)
+"""Messages to agencies: pending (they wait for a try), delivered, exhausted or suppressed."""
 
 
 async def answer_again(connection: asyncpg.Connection, delivery_ids: Collection[UUID]) -> set[UUID]:

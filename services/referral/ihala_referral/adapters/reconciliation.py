@@ -8,7 +8,7 @@ import asyncpg
 from ihala_events.catalogue import COPIED_TO_AGENCY, SENT
 from ihala_events.directory import PartnerChannel
 from ihala_events.topics import REFERRAL_LIFECYCLE
-from ihala_runtime.reconciliation import Expectation, Span
+from ihala_runtime.reconciliation import ON_ITS_WAY, Census, Expectation, Span
 from ihala_runtime.replay import REPLAY
 
 _UNTOLD = """
@@ -16,6 +16,13 @@ SELECT event.event_id FROM event JOIN attempt
     ON attempt.referral_id = event.aggregate_id AND attempt.sent_sequence = event.sequence
 WHERE event.type = $1 AND (event.created_at > $2 AND event.created_at <= $3 OR event.event_id = ANY($4))
     AND attempt.receipt_at IS NULL AND attempt.state = 'offered'
+"""
+_BY_PLACE = """
+SELECT CASE WHEN attempt.receipt_at IS NOT NULL THEN 'told' WHEN attempt.state <> 'offered' THEN 'over'
+    WHEN event.created_at > $4 THEN 'waiting' ELSE 'stuck' END AS place, count(*)
+FROM event JOIN attempt ON attempt.referral_id = event.aggregate_id AND attempt.sent_sequence = event.sequence
+WHERE event.type = $1 AND event.created_at > $2 AND event.created_at <= $3
+GROUP BY place
 """
 _COPY_UNTOLD = """
 SELECT event.event_id FROM event
@@ -61,6 +68,15 @@ async def _copy_untold(connection: asyncpg.Connection, span: Span, known: Sequen
 
 COPY_TOLD = Expectation("copy-told", _copy_untold)
 """Notification answers whatever else an agency is told (recalled, deletion-requested, …) with a receipt too."""
+
+
+async def _by_place(connection: asyncpg.Connection, span: Span) -> dict[str, int]:
+    rows = await connection.fetch(_BY_PLACE, SENT.type, span.since, span.until, span.until - ON_ITS_WAY)
+    return dict.fromkeys(("told", "over", "waiting", "stuck"), 0) | {row["place"]: row["count"] for row in rows}
+
+
+ASKED = Census("asked", _by_place)
+"""Agencies that were asked: told, over without it (answered, or taken back), waiting for it, or stuck."""
 
 
 async def answer_again(connection: asyncpg.Connection, case_ids: Sequence[UUID]) -> None:
