@@ -1,12 +1,13 @@
 """An SMS and WhatsApp gateway for trying it out: takes messages, keeps the most recent in memory, sends nothing.
 
 `POST /gateway/{sms|whatsapp} {to, text, reference}` with any bearer; one `reference` is taken once.
-`GET /received-messages?reference=` lists what came, oldest first.
+`GET /received-messages?reference=` lists what came, oldest first; `requested_at` tells of every request for it.
 """
 
 import json
 from collections import OrderedDict
 from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -17,7 +18,7 @@ FIELDS = frozenset({"to", "text", "reference"})
 class SandboxGateway:
     def __init__(self, limit: int = MAX_MESSAGES) -> None:
         self._limit = limit
-        self._messages: OrderedDict[str, dict[str, str]] = OrderedDict()
+        self._messages: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post("/gateway/{channel:sms|whatsapp}", self.take)
@@ -29,8 +30,9 @@ class SandboxGateway:
         message = _message(await request.read())
         if message is None:
             return web.json_response({"title": "to, text and reference are expected", "status": 422}, status=422)
-        came = {"channel": request.match_info["channel"], "received_at": datetime.now(UTC).isoformat()}
-        self._messages.setdefault(message["reference"], message | came)
+        at = datetime.now(UTC).isoformat()
+        came = {"channel": request.match_info["channel"], "received_at": at, "requested_at": []}
+        self._messages.setdefault(message["reference"], message | came)["requested_at"].append(at)
         if len(self._messages) > self._limit:
             self._messages.popitem(last=False)
         return web.json_response({"reference": message["reference"]}, status=202)

@@ -135,6 +135,7 @@ async def test_the_gateway_takes_a_message_once_and_lists_it(client: Client) -> 
     listed = await (await client.get("/received-messages", params={"reference": "m-1"})).json()
     assert [answer.status for answer in answers] == [202, 202]
     assert [{name: each[name] for name in SMS} for each in listed] == [SMS]
+    assert [len(each["requested_at"]) for each in listed] == [2]
     every = await (await client.get("/received-messages")).json()
     assert [each["channel"] for each in every] == ["sms", "whatsapp"]
 
