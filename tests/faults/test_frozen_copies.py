@@ -22,10 +22,10 @@ from support.waiting import wait_until
 RATE = 4.0
 TAKEN_OVER_SECONDS = 120.0
 POINTS = (
-    "intake.commit.before",
-    "referral.commit.before",
+    "intake.submit.committing",
+    "referral.router.committing",
     "referral.relay.produced",
-    "notification.consume.committed",
+    "notification.dispatch.committed",
     "notification.webhook.answered",
 )
 

@@ -123,10 +123,9 @@ class ConsumerRunner:
         """Raises Stopping when the service stops before the batch could be committed."""
         self._in_hand_since = time.monotonic()
         try:
-            failpoints.reach("consume.fetched")
+            failpoints.reach(self.consumer.name, "fetched")
             with metrics.BATCH_SECONDS.labels(self.consumer.name).time():
                 await self._until_committed(records)
-            failpoints.reach("consume.committed")
         finally:
             self._in_hand_since = None
 
@@ -186,7 +185,7 @@ class ConsumerRunner:
         good, poison = self._decoded(records, read_payloads=read_payloads)
         if not poison and await self._at_once(good):
             return
-        async with self._database.transaction() as work:
+        async with self._database.transaction(self.consumer.name) as work:
             await parking.park_all(work, self.consumer.name, poison)
             fresh, asked, behind = await self._claimed(work, good)
             await self._handle_all(work, fresh, asked)
@@ -199,7 +198,7 @@ class ConsumerRunner:
             return not received
         first = self._first_of_each(received)
         try:
-            async with self._database.at_once() as work:
+            async with self._database.at_once(self.consumer.name) as work:
                 await self._handle_all(work, list(first.values()), [])
                 if not self.consumer.repeatable:
                     inbox.claim_first(work.writes, self.consumer.name, {key: each.key for key, each in first.items()})

@@ -1,6 +1,7 @@
 """Named points where a fault test may end or freeze this process: what is proven is what happens afterwards.
 
-A point is armed by a file `<service>.<point>` in the folder of IHALA_FAILPOINTS_DIR. Whoever reaches it takes the
+A point is `<owner>.<point>`; its owner is the consumer, or the operation, whose step it is, and begins with the
+service's name. It is armed by a file of that name in the folder of IHALA_FAILPOINTS_DIR. Whoever reaches it takes the
 file away, so that it acts once. Rule: without that variable a point costs one comparison, and production refuses to
 start with it.
 """
@@ -12,20 +13,22 @@ from pathlib import Path
 FOLDER_VARIABLE = "IHALA_FAILPOINTS_DIR"
 FREEZE = "freeze"
 
-_armed: str | None = None
+_folder: str | None = None
 
 
-def prepare(service: str) -> None:
+def prepare() -> None:
     """From now on the points of this process may be armed, where the environment names a folder."""
-    global _armed
-    folder = os.environ.get(FOLDER_VARIABLE)
-    _armed = None if folder is None else str(Path(folder) / service)
+    global _folder
+    _folder = os.environ.get(FOLDER_VARIABLE)
 
 
-def reach(point: str) -> None:
-    """End this process as a power cut would, or stop it as a frozen machine, if the point is armed."""
-    if _armed is not None:
-        _act(f"{_armed}.{point}")
+def reach(owner: str | None, point: str) -> None:
+    """End this process as a power cut would, or stop it as a frozen machine, if the point is armed.
+
+    owner None: somebody of whom no step is named.
+    """
+    if _folder is not None and owner is not None:
+        _act(f"{_folder}/{owner}.{point}")
 
 
 def _act(path: str) -> None:

@@ -20,8 +20,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ihala_runtime import failpoints, telemetry
 from ihala_runtime import metric_names as metrics
+from ihala_runtime import telemetry
 from ihala_runtime.access import Principal, authenticated
 from ihala_runtime.failures import INFRASTRUCTURE
 from ihala_runtime.health import Health
@@ -49,7 +49,6 @@ class Observed:
         async def watch(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                failpoints.reach("http.answer")
                 status = message["status"]
                 message.setdefault("headers", []).append(NOT_TO_BE_KEPT)
             await send(message)

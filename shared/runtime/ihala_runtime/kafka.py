@@ -136,7 +136,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         new = {tp: o for tp, o in self._finished.items() if tp in ours and self._committed.get(tp) != o}
         if not new:
             return
-        failpoints.reach("offsets.before")
+        failpoints.reach(self.name, "offsets")
         try:
             await asyncio.wait_for(consumer.commit(new), 5)
             self._committed.update(new)

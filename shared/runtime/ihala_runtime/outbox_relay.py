@@ -104,9 +104,12 @@ async def kafka_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
 class OutboxRelay:
     """Run it as a task of the service; it leads when it holds the lock and stands by otherwise."""
 
-    def __init__(self, database: Database, make_producer: ProducerFactory, apart_seconds: float = 0.0) -> None:
-        """apart_seconds: between two passes, at least, where nobody waits for what is published."""
+    def __init__(
+        self, database: Database, make_producer: ProducerFactory, name: str = "relay", apart_seconds: float = 0.0
+    ) -> None:
+        """name: of its failpoints.  apart_seconds: between two passes, at least, where nobody waits."""
         self._database = database
+        self._name = name
         self._apart_seconds = apart_seconds
         self._make_producer = make_producer
         self._producer: AIOKafkaProducer | None = None
@@ -176,9 +179,9 @@ class OutboxRelay:
     async def _pass(self, connection: asyncpg.Connection, rows: Sequence[OutboxRow]) -> list[int]:
         """Publish; the ids to delete, which goes with reading what follows them."""
         started = time.perf_counter()
-        failpoints.reach("relay.read")
+        failpoints.reach(self._name, "read")
         published, refused, broken = await self._publish(rows)
-        failpoints.reach("relay.produced")
+        failpoints.reach(self._name, "produced")
         await self._set_aside(connection, refused)
         metrics.OUTBOX_PUBLISHED.inc(len(published))
         metrics.OUTBOX_PASS_SECONDS.observe(time.perf_counter() - started)

@@ -134,26 +134,27 @@ class Database:
             yield cast("asyncpg.Connection", connection)  # a proxy that behaves as one
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Work]:
+    async def transaction(self, name: str | None = None) -> AsyncIterator[Work]:
+        """name: whose steps a fault test may end (`failpoints`), if anybody's."""
         async with self.connection() as connection, connection.transaction():
             work = Work(connection)
             yield work
             await work.store()
-            failpoints.reach("commit.before")
-        self._done(work)
+            failpoints.reach(name, "committing")
+        self._done(work, name)
 
     @asynccontextmanager
-    async def at_once(self) -> AsyncIterator[Work]:
+    async def at_once(self, name: str | None = None) -> AsyncIterator[Work]:
         """Reads, and one statement at the end, which needs no transaction around it. Raises NeedsTransaction."""
         async with self.connection() as connection:
             work = Work(connection, at_once=True)
             yield work
-            failpoints.reach("commit.before")
+            failpoints.reach(name, "committing")
             await work.store()
-        self._done(work)
+        self._done(work, name)
 
-    def _done(self, work: Work) -> None:
-        failpoints.reach("commit.after")
+    def _done(self, work: Work, name: str | None) -> None:
+        failpoints.reach(name, "committed")
         if work.events:
             self.committed.set()
         for act in work.after_commit:

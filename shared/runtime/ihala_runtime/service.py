@@ -111,7 +111,8 @@ def build_app(parts: Parts) -> FastAPI:
     relay = OutboxRelay(
         parts.database,
         lambda: kafka_producer(parts.settings.kafka_bootstrap, f"ihala-{parts.name}-relay"),
-        parts.published_apart_seconds,
+        name=f"{parts.name}.relay",
+        apart_seconds=parts.published_apart_seconds,
     )
 
     @asynccontextmanager
@@ -168,7 +169,7 @@ def build_app(parts: Parts) -> FastAPI:
 def run(parts: Parts) -> None:
     """Serve until SIGTERM or SIGINT. Ends the process with a message when time-zone data are stale."""
     logs.set_up(parts.name, parts.settings.log_level)
-    failpoints.prepare(parts.name)
+    failpoints.prepare()
     check_time_zone_data(TIME_ZONE)
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     provider = telemetry.set_up(f"ihala-{parts.name}")

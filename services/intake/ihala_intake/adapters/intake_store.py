@@ -28,6 +28,7 @@ from ihala_intake.handlers.submit_intake import Outcome, Submission, same_reques
 
 SOURCE = "/ihala/intake"
 REFERENCE_TRIES = 3
+SUBMIT_POINTS = "intake.submit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ class IntakeStore:
         """A group of requests in one transaction of its own."""
         if len(submissions) == 1:
             return [await self._store_alone(submissions[0])]
-        async with self.database.transaction() as work:
+        async with self.database.transaction(SUBMIT_POINTS) as work:
             return await self.store(work, submissions)
 
     async def _store_alone(self, submission: Submission) -> Outcome | Exception:
         for _ in range(REFERENCE_TRIES):
             try:
-                async with self.database.transaction() as work:
+                async with self.database.transaction(SUBMIT_POINTS) as work:
                     return (await self.store(work, [submission]))[0]
             except asyncpg.UniqueViolationError as error:
                 if error.constraint_name != "case_file_case_ref_key":

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from ihala_events.access import Role
 from ihala_events.intake import ConsentRequest, IntakeRequest
 from ihala_events.vocabulary import IntakeState
-from ihala_runtime import telemetry
+from ihala_runtime import failpoints, telemetry
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.http import IdempotencyKey, StraightRoute, body_of
 from ihala_runtime.kafka import Consumers
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from ihala_intake.adapters import cases, duplicates
+from ihala_intake.adapters.intake_store import SUBMIT_POINTS
 from ihala_intake.domain.acceptance import Submitter
 from ihala_intake.domain.disclosure import Disclosure
 from ihala_intake.domain.errors import IntakeRefused, KeyReused, NotTheirDesk
@@ -50,6 +51,7 @@ async def submit(request: Request, principal: Submitting, key: IdempotencyKey) -
         outcome = await doors_of(request).group_commit.submit(arrival)
     except KeyReused:
         raise Problem.conflict(KeyReused.slug, "The Idempotency-Key was used with another body.") from None
+    failpoints.reach(SUBMIT_POINTS, "answering")
     headers = {"Idempotency-Replayed": "true"} if outcome.replayed else None
     return Response(to_json(_as_shown(outcome.answer, principal)), 201, headers, "application/json")
 

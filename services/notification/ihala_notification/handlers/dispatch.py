@@ -51,6 +51,8 @@ MOST_FOLLOWERS = 10_000
 PAUSE_SECONDS = 0.5
 RECORDED_APART_SECONDS = 0.05  # what a kill leaves unrecorded is told again
 
+WEBHOOK_POINTS = "notification.webhook"
+
 _log = logger(__name__)
 
 
@@ -324,9 +326,9 @@ class Dispatcher:
         headers = webhook_headers(str(due.delivery.delivery_id), body, endpoint.keys, int(time.time()))
         if traceparent is not None:
             headers["traceparent"] = traceparent
-        failpoints.reach("webhook.before")
+        failpoints.reach(WEBHOOK_POINTS, "before")
         result = await self._sender.post(endpoint.url, headers, body)
-        failpoints.reach("webhook.answered")
+        failpoints.reach(WEBHOOK_POINTS, "answered")
         return result
 
     def _must_hold_back(self, lane: Lane, now: float) -> bool:
@@ -375,7 +377,7 @@ class Dispatcher:
         while True:
             try:
                 ended = await self._results.record(self.copy_id, batch, self._unwell())
-                failpoints.reach("webhook.recorded")
+                failpoints.reach(WEBHOOK_POINTS, "recorded")
                 self._look_for_followers(ended)
                 return
             except Exception as error:

@@ -25,6 +25,7 @@ from ihala_referral.handlers.publish_indicators import PublishIndicators
 
 T = TypeVar("T")
 
+MOVE_POINTS = "referral.move"
 TRIES = 3  # another transaction may take the last place of an agency between reading and writing
 
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -55,7 +56,7 @@ class Doors:
         for left in reversed(range(TRIES)):
             try:
                 async with (
-                    self.database.transaction() as work,
+                    self.database.transaction(MOVE_POINTS) as work,
                     open_unit(work, self.environment, referral_ids) as unit,
                 ):
                     return await act(unit)

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from ihala_events.access import Role
 from ihala_events.intake import CASE_REF_PATTERN
 from ihala_events.vocabulary import ReferralState
-from ihala_runtime import telemetry
+from ihala_runtime import failpoints, telemetry
 from ihala_runtime.access import Principal, allow, authenticated
 from ihala_runtime.http import IdempotencyKey, body_of
 from ihala_runtime.problem import Problem, parse_body
@@ -25,6 +25,7 @@ from ihala_referral.domain.errors import MoveRefused
 from ihala_referral.domain.referral import Referral
 from ihala_referral.domain.visibility import STAFF, Viewer, may_see, seen_by, shown
 from ihala_referral.entrypoints.doors import (
+    MOVE_POINTS,
     Cursor,
     Limit,
     PartyQuery,
@@ -138,6 +139,7 @@ async def move(door: MoveDoor, request: Request, referral_id: str, principal: Pr
         answer, replayed = await doors_of(request).in_unit([wanted], act)
     except KeyReused:
         raise Problem.conflict("idempotency-key-reused", "The Idempotency-Key was used with another call.") from None
+    failpoints.reach(MOVE_POINTS, "answering")
     return JSONResponse(answer.body, answer.status, {"Idempotency-Replayed": "true"} if replayed else None)
 
 
