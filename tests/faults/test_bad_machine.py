@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from ihala_local.processes import Program
 from support.bad_machine import bad_machine
-from support.fault_checker import IN_FLIGHT, judge
+from support.fault_checker import judge
 from support.fault_load import AGENCIES, load_on
 from support.kept_servers import Changed, KeptServers, kept_servers
 from support.system import System, running
@@ -35,11 +35,11 @@ async def test_a_disk_that_refuses_fsync(tmp_path_factory: pytest.TempPathFactor
         async with system_on(tmp_path_factory, on_it) as (system, servers), load_on(system, seed) as load:
             loaded = asyncio.create_task(load.run(RATE, BROKEN_SECONDS + 14))
             await asyncio.sleep(4)
-            with machine.refusing_fsync():
+            with load.history.fault(of_database=name == "postgres"), machine.refusing_fsync():
                 await asyncio.sleep(BROKEN_SECONDS)
             await loaded
 
-            verdict = await judge(system, load, repeats_at_most=IN_FLIGHT, within_seconds=120)
+            verdict = await judge(system, load)
 
     assert servers.deaths_of(name) > 0
     assert not verdict.findings, str(verdict)
@@ -70,7 +70,7 @@ async def test_the_wall_clock_jumps(tmp_path_factory: pytest.TempPathFactory, se
             await asyncio.to_thread(system.ihala, "access", "revoke", made["credential_id"])
             await wait_until(lambda: answer_to(system, made["key"], 401), 30, "the revoked key is refused")
 
-            verdict = await judge(system, load, repeats_at_most=IN_FLIGHT)
+            verdict = await judge(system, load)
 
     assert not verdict.findings, str(verdict)
 

@@ -27,6 +27,6 @@ async def test_a_day_ahead_and_another(clocked: System, seed: int) -> None:
             await asyncio.to_thread(clocked.ihala, "clock", "advance", "1d")
         await loaded
 
-        verdict = await judge(clocked, load, repeats_at_most=0)
+        verdict = await judge(clocked, load)
 
     assert not verdict.findings, str(verdict)

@@ -9,7 +9,7 @@ import asyncpg
 import psutil
 import pytest
 from support.databases import dsn_of
-from support.fault_checker import IN_FLIGHT, judge
+from support.fault_checker import judge
 from support.fault_load import Load
 from support.system import System
 
@@ -28,12 +28,13 @@ async def test_no_descriptor_is_left(breakable: System, load: Load, service: str
     usual, most = process.rlimit(resource.RLIMIT_NOFILE)
     loaded = asyncio.create_task(load.run(RATE, SHORT_SECONDS + 8))
     await asyncio.sleep(3)
-    process.rlimit(resource.RLIMIT_NOFILE, (FEWER_THAN_OPEN, most))
-    await asyncio.sleep(SHORT_SECONDS)
-    process.rlimit(resource.RLIMIT_NOFILE, (usual, most))
+    with load.history.fault(of_database=True):
+        process.rlimit(resource.RLIMIT_NOFILE, (FEWER_THAN_OPEN, most))
+        await asyncio.sleep(SHORT_SECONDS)
+        process.rlimit(resource.RLIMIT_NOFILE, (usual, most))
     await loaded
 
-    verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT)
+    verdict = await judge(breakable, load)
 
     assert not verdict.findings, str(verdict)
 
@@ -42,11 +43,12 @@ async def test_no_connection_to_the_database_is_left(breakable: System, load: Lo
     """Strangers take every place, and the services lose theirs."""
     loaded = asyncio.create_task(load.run(RATE, SHORT_SECONDS + 8))
     await asyncio.sleep(3)
-    async with crowded(breakable):
-        await asyncio.sleep(SHORT_SECONDS)
+    with load.history.fault(of_database=True):
+        async with crowded(breakable):
+            await asyncio.sleep(SHORT_SECONDS)
     await loaded
 
-    verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT)
+    verdict = await judge(breakable, load)
 
     assert not verdict.findings, str(verdict)
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from ihala_local import postgres
 from ihala_local.embedded import running
 from ihala_local.ports import new_port
 from ihala_local.postgres import PostgresServer
-from support.fault_checker import IN_FLIGHT, judge
+from support.fault_checker import judge
 from support.fault_load import load_on
 from support.links import links
 from support.system import System
@@ -38,12 +39,14 @@ async def test_the_database_moves(tmp_path_factory: pytest.TempPathFactory, seed
                 async with load_on(system, seed) as load:
                     loaded = asyncio.create_task(load.run(RATE, 20.0))
                     await asyncio.sleep(5)
+                    load.history.died("postgres", time.time())
                     die(first.folder)
                     async with serving(second):
                         await proxies.lead_to("postgres", second.port)
+                        load.history.fault_over_at = time.time()
                         await loaded
 
-                        verdict = await judge(system, load, repeats_at_most=IN_FLIGHT)
+                        verdict = await judge(system, load)
                         await asyncio.to_thread(system.end)
     finally:
         await asyncio.to_thread(system.end)

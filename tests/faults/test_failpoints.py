@@ -3,19 +3,17 @@
 The short version takes the steps between a request and its webhook; `--long` takes every named step, each twice.
 """
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from support.failpoints import arm, reached
-from support.fault_checker import IN_FLIGHT, judge
+from support.fault_checker import judge
 from support.fault_load import Load
 from support.system import System
 from support.waiting import wait_until
 
 RATE = 6.0
-SECONDS_A_KILL = 5.0
 BACK_SECONDS = 60.0
 TIMES = 2
 
@@ -63,20 +61,19 @@ async def test_killed_at_each_step_of(breakable: System, load: Load, failpoints:
 
 
 async def killed_under_load(system: System, load: Load, failpoints: Path, points: Sequence[str]) -> None:
-    loaded = asyncio.create_task(load.run(RATE, SECONDS_A_KILL * len(points)))
-    for point in points:
-        await kill_at(system, failpoints, point)
-    await loaded
+    async with load.handing_in(RATE):
+        for point in points:
+            await kill_at(system, load, failpoints, point)
 
-    verdict = await judge(system, load, repeats_at_most=IN_FLIGHT * len(points))
+    verdict = await judge(system, load)
 
     assert not verdict.findings, str(verdict)
 
 
-async def kill_at(system: System, failpoints: Path, point: str) -> None:
+async def kill_at(system: System, load: Load, failpoints: Path, point: str) -> None:
     """Armed, reached, and the process is back."""
     name = f"{point.split('.')[0]}-1"
     before = system.pid_of(name)
     arm(failpoints, point)
-    await reached(failpoints, point)
+    load.history.died(name, await reached(failpoints, point))
     await wait_until(lambda: system.living_pid_of(name) not in (None, before), BACK_SECONDS, f"{name} is back")

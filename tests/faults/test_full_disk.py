@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.fault_checker import IN_FLIGHT, judge
+from support.fault_checker import judge
 from support.fault_load import load_on
 from support.system import System
 
@@ -35,12 +35,13 @@ async def test_a_full_disk_of_both_servers(small_disk: Path, seed: int) -> None:
         async with load_on(system, seed) as load:
             loaded = asyncio.create_task(load.run(RATE, 30.0))
             await asyncio.sleep(4)
-            ballast = await asyncio.to_thread(fill, small_disk)
-            await asyncio.sleep(15)
-            ballast.unlink()
+            with load.history.fault(of_database=True):
+                ballast = await asyncio.to_thread(fill, small_disk)
+                await asyncio.sleep(15)
+                ballast.unlink()
             await loaded
 
-            verdict = await judge(system, load, repeats_at_most=IN_FLIGHT, within_seconds=120)
+            verdict = await judge(system, load)
 
         assert not verdict.findings, str(verdict)
     finally:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -15,8 +16,10 @@ from ihala_events.topics import INTAKE_CASE, REFERRAL_LIFECYCLE
 from ihala_runtime.kafka import SESSION_MS
 from ihala_runtime.outbox_relay import LOCK, RELAY
 from support.databases import asked, dsn_of
-from support.fault_checker import IN_FLIGHT, everything, judge
+from support.fault_checker import judge
+from support.fault_kills import kill
 from support.fault_load import Load
+from support.fault_stored import everything
 from support.runtime import raw_producer
 from support.system import System
 from support.waiting import wait_until
@@ -36,7 +39,7 @@ async def test_everything_comes_again_from_the_beginning_under_load(breakable: S
             await send_again(producer, record)
     await loaded
 
-    verdict = await judge(breakable, load, repeats_at_most=0)
+    verdict = await judge(breakable, load)
 
     assert not verdict.findings, str(verdict)
 
@@ -49,14 +52,15 @@ async def test_every_group_loses_its_offsets(breakable: System, load: Load) -> N
     breakable.signal("up", signal.SIGSTOP)
     try:
         for name in SERVICES:
-            breakable.kill(name)
+            kill(breakable, load.history, name)
         for group in await groups_of(breakable.endpoints["kafka"]):
             await begin_again(breakable.endpoints["kafka"], group)
     finally:
         breakable.signal("up", signal.SIGCONT)
+    load.history.fault_over_at = time.time()
     await load.run(RATE, 6.0)
 
-    verdict = await judge(breakable, load, repeats_at_most=IN_FLIGHT)
+    verdict = await judge(breakable, load)
 
     assert not verdict.findings, str(verdict)
 
@@ -113,13 +117,14 @@ async def test_what_a_service_publishes_comes_in_the_wrong_order(breakable: Syst
         await asyncio.sleep(3)
     await loaded
 
-    verdict = await judge(breakable, load, repeats_at_most=0)
+    verdict = await judge(breakable, load)
 
     assert not verdict.findings, str(verdict)
 
 
 _UNPUBLISHED_BACKWARDS = """
 SELECT topic, key, headers - 'traceparent' AS headers, payload FROM outbox JOIN event USING (event_id)
+WHERE topic NOT LIKE 'party.%'  -- nobody of ours reads these
 ORDER BY outbox.id DESC
 """
 
@@ -161,7 +166,7 @@ async def test_a_storm_of_rebalances(breakable: System, load: Load, group: str) 
         await join_and_leave(breakable.endpoints["kafka"], group)
     await loaded
 
-    verdict = await judge(breakable, load, repeats_at_most=0)
+    verdict = await judge(breakable, load)
 
     assert not verdict.findings, str(verdict)
 

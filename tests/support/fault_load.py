@@ -1,5 +1,5 @@
-"""Load for the fault tests: desks that hand in, people who change their mind, agencies that answer, and the history
-of what each was told.
+"""Load for the fault tests: desks that hand in and ask others, people who change their mind, agencies that answer,
+decline or give back; the history of what each was told.
 
 A well-behaved client repeats a request under the same key until it has an answer; nothing here gives up early, so
 whatever is missing afterwards was lost by the system.
@@ -10,9 +10,8 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -20,8 +19,11 @@ from uuid import UUID
 
 import aiohttp
 from aiohttp import web
+from support.fault_history import NO_ANSWER, HandedIn, History, Webhook, requests_of
 from support.people import intake_of
 from support.system import System
+
+Moves = tuple[tuple[str, dict[str, str]], ...]
 
 COMMUNES = (
     "AGD-AGADIR",
@@ -38,62 +40,21 @@ AGENCIES = tuple(f"essp-{commune.lower()}" for commune in COMMUNES)
 REFUSED_EVERY = 10  # this one of so many intakes is wrong, and must leave no trace
 REPEATED_EVERY = 7  # this one is sent once more after its answer
 WITHDRAWN_EVERY = 6  # of this one the person takes the consent back, within a moment of the answer
+REROUTED_EVERY = 8  # of this one the desk asks another agency, within a moment of its referral
+DECLINING = 2  # so many agencies take nothing of which they are asked first
+GIVING_BACK = 1  # so many begin with it, and give it back
 A_MOMENT_SECONDS = 1.0
 PATIENCE_SECONDS = 600.0  # longer than any server is away
 CANARY = "Faultcanary"
 LEFT_OUT_SECONDS = 30.0
 KNOWN_SECONDS = 10.0  # each copy of notification looks for changed endpoints once a second; a busy one later
-NO_ANSWER = 599  # nobody knows what became of it
-NOT_NOW = (503, NO_ANSWER)
+NOT_AVAILABLE = 503
+NOT_NOW = (NOT_AVAILABLE, NO_ANSWER)
 RETRY_SECONDS = 0.3
-
-
-@dataclass
-class HandedIn:
-    """One intake as its sender saw it.  answer: None while there is none, or refused (4xx)."""
-
-    key: str
-    body: dict[str, Any]
-    statuses: list[int] = field(default_factory=list)
-    answer: dict[str, Any] | None = None
-    answer_again: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Webhook:
-    webhook_id: str
-    partner_id: str
-    type: str
-    referral_id: str
-    attempt_no: int
-    body_hash: str
-
-
-@dataclass
-class History:
-    """What clients sent and what agencies received, in the order it arrived.
-
-    moves: last status by referral and move.  withdrawn: by case reference, of the consent's withdrawal.
-    """
-
-    handed_in: list[HandedIn] = field(default_factory=list)
-    refused: list[HandedIn] = field(default_factory=list)
-    webhooks: list[Webhook] = field(default_factory=list)
-    moves: dict[tuple[str, str], int] = field(default_factory=dict)
-    withdrawn: dict[str, int] = field(default_factory=dict)
-    judged_repeats: int = 0
-
-    @property
-    def repeats(self) -> int:
-        """Webhooks that came again since they were last judged."""
-        return len(self.webhooks) - len({hook.webhook_id for hook in self.webhooks}) - self.judged_repeats
-
-    def repeats_are_judged(self) -> None:
-        self.judged_repeats += self.repeats
-
-    @property
-    def accepted(self) -> list[dict[str, Any]]:
-        return [each.answer for each in self.handed_in if each.answer is not None]
+SENT = "ihala.referral.sent.v1"
+SERVING: Moves = (("acknowledge", {}), ("accept", {}), ("start", {}), ("close", {"outcome_code": "RECEIVED"}))
+DECLINE: Moves = (("decline", {"reason_code": "CAPACITY"}),)
+GIVE_BACK: Moves = (*SERVING[:3], ("hand-back", {"reason_code": "CAPACITY"}))
 
 
 class Copies:
@@ -126,6 +87,8 @@ class Load:
         self._system = system
         self._session = session
         self._draw = random.Random(seed)
+        unwilling = self._draw.sample(AGENCIES, DECLINING + GIVING_BACK)
+        self.declining, self.giving_back = unwilling[:DECLINING], unwilling[DECLINING:]
         self._numbers = count()
         self._answers: set[asyncio.Task[None]] = set()
         self._intakes = Copies(system.urls_of("intake"))
@@ -139,9 +102,24 @@ class Load:
 
     async def run(self, rate: float, seconds: float) -> None:
         """Hand in at this pace, whatever becomes of those before; returns when each has its answer."""
+        await self._at_pace(rate, range(int(rate * seconds)))
+
+    @asynccontextmanager
+    async def handing_in(self, rate: float) -> AsyncIterator[None]:
+        """The same until the block ends, and each has its answer."""
+        over = asyncio.Event()
+        handing_in = asyncio.create_task(self._at_pace(rate, iter(over.is_set, True)))
+        try:
+            yield
+            over.set()
+            await handing_in
+        finally:
+            handing_in.cancel()
+
+    async def _at_pace(self, rate: float, times: Iterable[object]) -> None:
         endpoints = self._endpoints
         tasks: list[asyncio.Task[None]] = []
-        for _ in range(int(rate * seconds)):
+        for _ in times:
             tasks.append(asyncio.create_task(self._hand_in(endpoints, next(self._numbers))))
             await asyncio.sleep(1 / rate)
         await asyncio.gather(*tasks)
@@ -161,12 +139,30 @@ class Load:
         if number % WITHDRAWN_EVERY == 1 and sent.answer is not None:
             await asyncio.sleep(moment)
             await self._withdraw(endpoints, sent.answer["case_ref"])
+        if number % REROUTED_EVERY == REROUTED_EVERY // 2 and sent.answer is not None:
+            await self._reroute(endpoints, sent.answer["case_ref"], moment)
 
     async def _withdraw(self, endpoints: Mapping[str, Any], case_ref: str) -> None:
         headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}"}
         path = f"/v1/cases/{case_ref}/consent-withdrawal"
         status = await self._until_settled(self._intakes, path, {"staff": "officer-7"}, headers)
         self.history.withdrawn[case_ref] = status
+
+    async def _reroute(self, endpoints: Mapping[str, Any], case_ref: str, moment: float) -> None:
+        headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}", "Idempotency-Key": case_ref}
+        referral_id = await self._referral_of(case_ref, headers)
+        await asyncio.sleep(moment)
+        path = f"/v1/referrals/{referral_id}/reroute"
+        status = await self._until_settled(self._referrals, path, {"reason_code": "CAPACITY"}, headers)
+        self.history.rerouted[case_ref] = status
+
+    async def _referral_of(self, case_ref: str, headers: Mapping[str, str]) -> str:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                status, page = await self._ask("GET", self._referrals, f"/v1/referrals?case_ref={case_ref}", headers)
+                if status == 200 and page["items"]:
+                    return str(page["items"][0]["referral_id"])
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _intake(self, number: int) -> dict[str, Any]:
         letters = "".join(self._draw.choices("bdfgklmnrstz", k=12)).title()
@@ -180,7 +176,7 @@ class Load:
         headers = {"Authorization": f"Bearer {endpoints['credentials']['desk']}", "Idempotency-Key": sent.key}
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
-                status, answer = await self._post(self._intakes, "/v1/intakes", sent.body, headers)
+                status, answer = await self._ask("POST", self._intakes, "/v1/intakes", headers, sent.body)
                 sent.statuses.append(status)
                 if status == 201:
                     return answer
@@ -192,18 +188,20 @@ class Load:
         """The status, once it is another than to come again."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
-                status, _ = await self._post(copies, path, body, headers)
+                status, _ = await self._ask("POST", copies, path, headers, body)
                 if status not in NOT_NOW:
                     return status
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _post(
-        self, copies: Copies, path: str, body: Any, headers: Mapping[str, str]
+    async def _ask(
+        self, method: str, copies: Copies, path: str, headers: Mapping[str, str], body: Any = None
     ) -> tuple[int, dict[str, Any]]:
         """Status and body."""
         copy = copies.next()
         try:
-            async with self._session.post(f"{copy}{path}", json=body, headers=headers) as response:
+            async with self._session.request(method, f"{copy}{path}", json=body, headers=headers) as response:
+                if response.status == NOT_AVAILABLE and "Retry-After" not in response.headers:
+                    self.history.unadvised.append(f"{method} {path}")
                 return response.status, await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError):
             copies.silent(copy)
@@ -212,49 +210,45 @@ class Load:
     # --- agencies
 
     async def receive(self, request: web.Request) -> web.Response:
-        """An agency's webhook: noted, then answered through the whole life of the referral, as a diligent agency."""
+        """An agency's webhook: noted as it comes; who is asked deals with it after the answer."""
         partner_id = request.match_info["partner_id"]
         raw = await request.read()
         if partner_id in self.down:
             return web.Response(status=503)
-        body = json.loads(raw)
-        data = body["data"]
-        await asyncio.sleep(self.slow_seconds.get(partner_id, _thinks_seconds(data["referral_id"])))
-        hook = Webhook(
-            request.headers["webhook-id"],
-            partner_id,
-            body["type"],
-            data["referral_id"],
-            data.get("attempt_no", 0),
-            hashlib.sha256(raw).hexdigest(),
-        )
+        hook = webhook_of(partner_id, request.headers["webhook-id"], raw)
         first = hook.webhook_id not in {each.webhook_id for each in self.history.webhooks}
         self.history.webhooks.append(hook)
-        if first and hook.type == "ihala.referral.sent.v1":
-            task = asyncio.create_task(self._serve(partner_id, hook.referral_id))
+        await asyncio.sleep(self.slow_seconds.get(partner_id, _thinks_seconds(hook.referral_id)))
+        hook.answered = time.time()
+        if first and hook.type == SENT:
+            task = asyncio.create_task(self._deal_with(hook))
             self._answers.add(task)
             task.add_done_callback(self._answers.discard)
         return web.Response(status=204)
 
-    async def _serve(self, partner_id: str, referral_id: str) -> None:
-        for move, body in (
-            ("acknowledge", {}),
-            ("accept", {}),
-            ("start", {}),
-            ("close", {"outcome_code": "RECEIVED"}),
-        ):
-            if await self._move(partner_id, referral_id, move, body) != 200:
+    async def _deal_with(self, asked: Webhook) -> None:
+        for move, body in self._moves_of(asked):
+            if await self._move(asked, move, body) != 200:
                 return
 
-    async def _move(self, partner_id: str, referral_id: str, move: str, body: Any) -> int:
-        endpoints = self._endpoints
+    def _moves_of(self, asked: Webhook) -> Moves:
+        if asked.attempt_no == 1 and asked.partner_id in self.declining:
+            return DECLINE
+        return GIVE_BACK if asked.attempt_no == 1 and asked.partner_id in self.giving_back else SERVING
+
+    async def _move(self, asked: Webhook, move: str, body: Any) -> int:
         headers = {
-            "Authorization": f"Bearer {endpoints['credentials']['partners'][partner_id]}",
-            "Idempotency-Key": f"{referral_id}-{move}",
+            "Authorization": f"Bearer {self._endpoints['credentials']['partners'][asked.partner_id]}",
+            "Idempotency-Key": f"{asked.referral_id}-{asked.attempt_no}-{move}",
         }
-        status = await self._until_settled(self._referrals, f"/v1/referrals/{referral_id}/{move}", body, headers)
-        self.history.moves[referral_id, move] = status
+        status = await self._until_settled(self._referrals, f"/v1/referrals/{asked.referral_id}/{move}", body, headers)
+        self.history.moves[asked.referral_id, asked.attempt_no, move] = status
         return status
+
+    async def read_texts(self) -> None:
+        """What the gateway was asked to tell persons."""
+        async with self._session.get(f"{self._endpoints['sandbox_partner']}/received-messages") as answer:
+            self.history.texts = requests_of(await answer.json())
 
     @property
     def agencies_answering(self) -> int:
@@ -271,6 +265,12 @@ class Load:
             async with self._session.put(url, json={"url": f"{base}/{partner_id}"}, headers=headers) as response:
                 response.raise_for_status()
         await asyncio.sleep(KNOWN_SECONDS)
+
+
+def webhook_of(partner_id: str, webhook_id: str, raw: bytes) -> Webhook:
+    body = json.loads(raw)
+    data, digest = body["data"], hashlib.sha256(raw).hexdigest()
+    return Webhook(webhook_id, partner_id, body["type"], data["referral_id"], data["attempt_no"], digest, time.time())
 
 
 def _thinks_seconds(referral_id: str) -> float:
