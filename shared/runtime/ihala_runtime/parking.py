@@ -1,6 +1,7 @@
 """Records set aside: tried again on a schedule, their key's later records behind them, or dead at once.
 
-Parking is part of the batch's transaction and the offset goes on: one bad record never holds up another key.
+Parking is part of the batch's transaction and the offset goes on: one bad record never holds up another key. A key's
+records are tried in the order of their sequence, so that none waits for one that was set aside behind it.
 A retry goes through the inbox like a first delivery, so it cannot act twice.
 """
 
@@ -63,7 +64,7 @@ async def due(connection: asyncpg.Connection, consumer: str, limit: int = 100) -
     """Ids of the first waiting record of each key whose time has come."""
     rows = await connection.fetch(
         "SELECT id FROM (SELECT DISTINCT ON (coalesce(key, int8send(id))) id, next_attempt_at FROM parked"
-        "  WHERE consumer = $1 AND state = 'waiting' ORDER BY coalesce(key, int8send(id)), id) AS first"
+        "  WHERE consumer = $1 AND state = 'waiting' ORDER BY coalesce(key, int8send(id)), sequence, id) AS first"
         " WHERE next_attempt_at <= clock_timestamp() ORDER BY id LIMIT $2",
         consumer,
         limit,
@@ -80,8 +81,14 @@ async def take(connection: asyncpg.Connection, parked_id: int) -> Parked | None:
 
 
 async def settle(connection: asyncpg.Connection, parked: Parked) -> None:
-    """The try succeeded: keep what happened, not the payload."""
-    await connection.execute("UPDATE parked SET state = 'done', payload = NULL WHERE id = $1", parked.id)
+    """The try succeeded: keep what happened, not the payload. What may have waited for it is due."""
+    await connection.execute(
+        "WITH done AS (UPDATE parked SET state = 'done', payload = NULL WHERE id = $1 RETURNING consumer, key)"
+        " UPDATE parked SET next_attempt_at = clock_timestamp() FROM done"
+        " WHERE parked.consumer = done.consumer AND parked.key = done.key AND parked.id <> $1"
+        " AND state = 'waiting' AND next_attempt_at > clock_timestamp()",
+        parked.id,
+    )
 
 
 async def failed_again(work: Work, consumer: str, parked: Parked, error: BaseException) -> None:
@@ -142,14 +149,14 @@ class _Row:
 
 
 _INSERT = """
-INSERT INTO parked (consumer, topic, partition, "offset", key, event_id, event_type, attempts, next_attempt_at,
-    error_class, error, headers, payload, state)
-SELECT $1, topic, part, place, key, event_id, event_type, attempts, next_attempt_at, error_class, error,
+INSERT INTO parked (consumer, topic, partition, "offset", key, event_id, event_type, sequence, attempts,
+    next_attempt_at, error_class, error, headers, payload, state)
+SELECT $1, topic, part, place, key, event_id, event_type, sequence, attempts, next_attempt_at, error_class, error,
     headers::jsonb, payload, state
-FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::integer[],
-    $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::text[])
-    WITH ORDINALITY AS given (topic, part, place, key, event_id, event_type, attempts, next_attempt_at, error_class,
-    error, headers, payload, state, position)
+FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bigint[],
+    $9::integer[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::bytea[], $15::text[])
+    WITH ORDINALITY AS given (topic, part, place, key, event_id, event_type, sequence, attempts, next_attempt_at,
+    error_class, error, headers, payload, state, position)
 ORDER BY position
 ON CONFLICT (consumer, topic, partition, "offset") DO NOTHING RETURNING topic, partition, "offset"
 """
@@ -164,7 +171,7 @@ async def _insert(work: Work, consumer: str, rows: Sequence[_Row]) -> set[tuple[
 
 
 def _notify(work: Work, consumer: str, record: RawRecord, error_class: str, state: str, attempts: int) -> None:
-    event_id, event_type = _identity(record)
+    event_id, event_type, _ = _identity(record)
     place = f"{consumer}/{record.topic}/{record.partition}/{record.offset}"
     notice = RecordParked(
         consumer=consumer,
@@ -191,13 +198,17 @@ def _notify(work: Work, consumer: str, record: RawRecord, error_class: str, stat
     )
 
 
-def _identity(record: RawRecord) -> tuple[str | None, str | None]:
-    """Id and type, as far as they can be told: what is not even like a type may hold anything."""
+def _identity(record: RawRecord) -> tuple[str | None, str | None, int]:
+    """Id, type and sequence (0: its sender does not count), as far as they can be told.
+
+    What is not even like a type may hold anything.
+    """
     try:
         envelope = decode(record).envelope
     except InvalidMessage:
-        return None, None
-    return envelope.id, envelope.type if _LIKE_A_TYPE.fullmatch(envelope.type) else None
+        return None, None, 0
+    kind = envelope.type if _LIKE_A_TYPE.fullmatch(envelope.type) else None
+    return envelope.id, kind, envelope.sequence or 0
 
 
 def _headers_to_json(record: RawRecord) -> list[list[str | None]]:

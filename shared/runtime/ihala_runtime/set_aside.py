@@ -203,7 +203,8 @@ async def _note_all(
 
 _BEFORE_PARKED = """
 SELECT first.id::text FROM parked AS first JOIN parked AS this USING (consumer, key)
-WHERE this.id = $1 AND first.id < this.id AND first.state = 'waiting' ORDER BY first.id LIMIT 1
+WHERE this.id = $1 AND (first.sequence, first.id) < (this.sequence, this.id) AND first.state = 'waiting'
+ORDER BY first.sequence, first.id LIMIT 1
 """
 _BEFORE_REFUSED = """
 SELECT 'out-' || first.id FROM outbox_refused AS first JOIN outbox_refused AS this USING (topic, key)

@@ -176,6 +176,33 @@ async def test_a_key_goes_in_order_when_its_first_is_freed_and_a_later_one_alone
     assert await scene.tiny.effects() == sent
 
 
+async def test_a_record_waits_for_none_of_its_key_that_its_sender_counts_after_it(scene: Scene) -> None:
+    """As a withdrawal that came before its case, or whose case was lost and is published again."""
+    scene.fault.keys = {b"bad"}
+    second = await scene.send("bad", ce_sequence=b"0000000002")
+    await scene.set_aside(1)
+    first = await scene.send("bad", ce_sequence=b"0000000001")
+    records = {record["event_id"]: record["record_id"] for record in await scene.set_aside(2)}
+
+    shown = await scene.shown(records[second])
+    await delay(scene, records[second])
+    scene.fault.keys = set()
+    freed, _ = await post(scene.tiny.operator, f"/v1/parked/{records[first]}/retry")
+    await scene.handled(first, second)
+
+    assert shown["behind"] == records[first]
+    assert freed == 200
+    assert await scene.tiny.effects() == [first, second]
+
+
+async def delay(scene: Scene, record_id: str) -> None:
+    """It failed often, and is not due for an hour."""
+    async with scene.tiny.database.connection() as connection:
+        await connection.execute(
+            "UPDATE parked SET next_attempt_at = clock_timestamp() + interval '1 hour' WHERE id = $1", int(record_id)
+        )
+
+
 async def test_discarding_the_first_frees_the_later_ones_and_needs_a_reason(scene: Scene) -> None:
     scene.fault.keys = {b"bad"}
     _, later = await scene.send("bad"), await scene.send("bad")
