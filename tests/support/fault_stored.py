@@ -94,7 +94,7 @@ async def stored_in(system: System) -> Stored:
             system,
             "notification",
             "SELECT delivery_id::text, event_id::text, event_type, referral_id::text, partner_id, attempt_no, channel,"
-            " state, tries FROM delivery",
+            " state, tries, position FROM delivery",
         ),
         channels=channels,
         texts=await _by_id(

@@ -147,6 +147,19 @@ async def test_a_recall_is_told(tell: Telling) -> None:
     assert told == [("sent", "webhook", "suppressed"), ("recalled", "webhook", "pending")]
 
 
+async def test_a_recall_that_comes_after_the_order_to_delete_is_not_told(tell: Telling) -> None:
+    """As from a topic in the wrong order: the agency's last word is that it must delete."""
+    story = ReferralStory()
+
+    told = await tell([story.event(name) for name in ("deletion-requested", "withdrawn", "recalled", "sent")])
+
+    assert told == [
+        ("deletion-requested", "webhook", "pending"),
+        ("recalled", "webhook", "suppressed"),
+        ("sent", "webhook", "suppressed"),
+    ]
+
+
 async def test_both_sides_of_a_handover_are_told_what_concerns_them(tell: Telling) -> None:
     story = ReferralStory()
     to_hospital = {"attempt_no": 2, "partner_id": "hos-agadir"}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ihala_events.referral import ReferralEvent
 from ihala_events.vocabulary import LANGUAGES, NEEDS, RESTRICTED_NEEDS
-from ihala_notification.domain.message import Links, attempts_over, body, delivery_id
+from ihala_notification.domain.message import EVERY_ATTEMPT, Links, attempts_over, body, delivery_id
 from support.notification import a_referral_event
 
 EVENT_ID = UUID("01930000-0000-7000-8000-000000000001")
@@ -89,6 +89,7 @@ def test_the_same_event_told_to_the_same_agency_has_the_same_id() -> None:
         ("recalled", 2),
         ("closed", 2),
         ("withdrawn", 2),
+        ("deletion-requested", EVERY_ATTEMPT),
         ("rerouted", None),
         ("acknowledged", None),
         ("accepted", None),

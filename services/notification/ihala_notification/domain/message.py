@@ -15,8 +15,11 @@ from ihala_events.referral import ReferralEvent
 from ihala_events.vocabulary import masked
 
 MAX_BODY_BYTES = 4_095
+EVERY_ATTEMPT = 2**31 - 1
+"""More than there are: the whole referral is over."""
 
 TOLD_TYPES = frozenset(event_type.type for event_type in catalogue.COPIED_TO_AGENCY)
+RECALLED = catalogue.RECALLED.type
 # They ask the agency to act on an attempt: pointless, and a disclosure too many, once the attempt ended.
 ASKING_TYPES = frozenset(
     event_type.type
@@ -81,7 +84,12 @@ def body(event: ReferralEvent, event_type: str, event_time: datetime, message_id
 
 
 def attempts_over(event: ReferralEvent, event_type: str) -> int | None:
-    """The attempts up to this number ask nothing of their agency any more; None: this event ends none."""
+    """The attempts up to this number ask nothing of their agency any more; None: this event ends none.
+
+    Who is to delete what it read hears nothing else of the attempt afterwards, whatever comes late.
+    """
     if event_type == catalogue.SENT.type:
         return event.attempt_no - 1
+    if event_type == catalogue.DELETION_REQUESTED.type:
+        return EVERY_ATTEMPT
     return event.attempt_no if event_type in ATTEMPT_ENDING_TYPES else None

@@ -105,8 +105,10 @@ class TellAgency:
 
     @staticmethod
     def _is_pointless(delivery: Delivery, outgoing: Outgoing) -> bool:
-        over = delivery.attempt_no <= outgoing.attempts_over(delivery.referral_id)
-        return over and delivery.event_type in message.ASKING_TYPES
+        up_to = outgoing.attempts_over(delivery.referral_id)
+        if delivery.event_type == message.RECALLED:
+            return up_to == message.EVERY_ATTEMPT
+        return delivery.attempt_no <= up_to and delivery.event_type in message.ASKING_TYPES
 
     def _delivery(self, news: ReferralNews) -> Delivery:
         event = news.event
