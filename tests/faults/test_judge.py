@@ -3,16 +3,21 @@
 One case whose first agency declines, whose second serves; no system runs.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
 from ihala_events.topics import REFERRAL_LIFECYCLE
+from ihala_local.ports import new_port
+from support.fault_checker import GROUPS, behind, not_ready
 from support.fault_history import HandedIn, History, TextMessage, Webhook
 from support.fault_rules import RULES
 from support.fault_stored import Copy, Event, Stored
+from support.system import System
 
 CASE, REFERRAL = "AG-0000-0001", str(UUID(int=1))
 FIRST, SECOND = "first", "second"
@@ -111,6 +116,23 @@ def a_copy(partner_id: str) -> Copy:
 
 def findings(history: History, stored: Stored) -> list[str]:
     return [finding for rule in RULES for finding in rule(history, stored)]
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> System:
+    """A system of which nothing answers."""
+    ports = dict.fromkeys(("intake-1", "referral-1", "notification-1"), new_port(set()))
+    (tmp_path / "endpoints.json").write_text(json.dumps({"kafka": f"127.0.0.1:{new_port(set())}"}))
+    (tmp_path / "ports.json").write_text(json.dumps(ports))
+    return System(tmp_path)
+
+
+async def test_a_broker_that_does_not_answer_knows_no_lag_and_nothing_is_healed(away: System) -> None:
+    assert len(await behind(away)) == len(GROUPS)
+
+
+async def test_who_does_not_answer_is_not_ready(away: System) -> None:
+    assert len(await not_ready(away)) == 3
 
 
 def test_a_sound_run_passes() -> None:

@@ -123,21 +123,21 @@ async def _under_way(system: System, load: Load) -> list[str]:
         found.append(f"{rows} deliveries wait")
     if load.agencies_answering:  # the last that was told may only begin
         found.append(f"{load.agencies_answering} agencies answer")
-    return found + await _behind(system) + await _not_ready(system)
+    return found + await behind(system) + await not_ready(system)
 
 
 async def _value(system: System, service: str, query: str) -> Any:
     return (await asked(system, service, query))[0][0]
 
 
-async def _behind(system: System) -> list[str]:
+async def behind(system: System) -> list[str]:
     lag = await lag_at_the_broker(system.endpoints["kafka"])
     unknown = GROUPS - {group for group, _, _ in lag}
     behind = [f"{group} lags by {records} of {topic}" for (group, topic, _), records in lag.items() if records]
     return behind + [f"nobody knows the lag of {group}" for group in sorted(unknown)]
 
 
-async def _not_ready(system: System) -> list[str]:
+async def not_ready(system: System) -> list[str]:
     found = []
     async with aiohttp.ClientSession(timeout=READY_TIMEOUT) as session:
         for url in (url for service in SERVICES for url in system.urls_of(service)):
