@@ -112,13 +112,14 @@ async def test_frozen_past_every_session_and_woken_again(breakable: System, load
 
 @contextmanager
 def frozen(system: System, load: Load, name: str) -> Iterator[None]:
+    """What it had in hand when it stood still, and what it then sends at the end of its deadline, may come again."""
     with load.history.fault(of_database=name == "postgres"):
-        if name.startswith("notification"):
-            load.history.died(name, time.time())  # of what was under way it learns too late
+        load.history.died(name, time.time())
         system.signal(name, signal.SIGSTOP)
         try:
             yield
         finally:
+            load.history.died(name, time.time())
             system.signal(name, signal.SIGCONT)
 
 
