@@ -210,11 +210,12 @@ class Dispatcher:
         """One round of the poll."""
         await self._see_endpoints()
         await self._find_lost()
-        places = self._places()
+        places, known = self._places(), self._known()
         for lane in self._lanes.values():
             lane.has_more = False
         claimed = await self._claims.claim(self.copy_id, places)
-        known = self._known() if claimed else ()  # its leases count as free when it was not seen for a while
+        if claimed:  # its leases count as free when it was not seen for a while; a try may have ended meanwhile
+            known |= self._known()
         self.offer([each for each in claimed if each.delivery.delivery_id not in known])
         for partner_id, count in _counted(claimed).items():
             self._lane(partner_id).has_more |= count == places[partner_id]
