@@ -443,13 +443,13 @@ def fall_of(known: Mapping[str, float]) -> float:
 
 
 def write_down(found: Mapping[str, Costs]) -> None:
-    """The values anew; which costs are kept, their tolerances and the comments stay."""
+    """The values anew; which costs are kept, their tolerances and the comments stay, and what may fall as it likes."""
     way, lines = "", []
     for line in WRITTEN_DOWN.read_text().splitlines():
         if line.startswith("["):
             way = line.strip("[]")
         name = line.partition(" = ")[0].strip('"')
-        if way and name in found[way]:
+        if way and name in found[way] and "may_fall" not in line:
             line = re.sub(r"value = [^,]+", f"value = {found[way][name]:.4g}", line)
         lines.append(line)
     WRITTEN_DOWN.write_text("\n".join(lines) + "\n")
