@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from ihala_events.catalogue import INTAKE_ACCEPTED, INTAKE_REFUSED, RESPONSE_REFUSED
 from ihala_events.topics import INTAKE_CASE, NOTIFICATION_DELIVERY, REFERRAL_LIFECYCLE, Topic, party_out
 from ihala_runtime import unreadable
 from support.databases import asked
@@ -16,6 +17,8 @@ from support.system import System
 SERVICES = ("intake", "referral", "notification")
 BETWEEN = (INTAKE_CASE, REFERRAL_LIFECYCLE, NOTIFICATION_DELIVERY)
 REFERRAL_EVENTS = "ihala.referral."
+ANSWERS = frozenset(kind.type for kind in (INTAKE_ACCEPTED, INTAKE_REFUSED, RESPONSE_REFUSED))
+"""What a party finds on its topic beside copies: answers to what it wrote itself."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,7 @@ async def stored_in(system: System) -> Stored:
         ],
         published=await _published(bootstrap),
         copies=[
-            _copy(record)
-            for record in await everything(
-                bootstrap, [party_out(each) for each, used in channels.items() if "kafka" in used]
-            )
+            copy for copy in map(_copy, await everything(bootstrap, topics_of(channels))) if copy.type not in ANSWERS
         ],
     )
 
@@ -153,6 +153,10 @@ async def _published(bootstrap: str) -> dict[str, list[str]]:
         if headers.get("ce_source", b"").startswith(b"/ihala/"):
             ids[record.topic].append(headers["ce_id"].decode())
     return ids
+
+
+def topics_of(channels: Mapping[str, Collection[str]]) -> list[Topic]:
+    return [party_out(partner_id) for partner_id, used in channels.items() if "kafka" in used]
 
 
 def _copy(record: ConsumerRecord) -> Copy:
