@@ -13,7 +13,7 @@ from typing import Any
 
 from ihala_local.state import State
 
-from benchmarks.costs import grown, measured, write_down, written_down
+from benchmarks.costs import fallen, grown, measured, write_down, written_down
 from benchmarks.extent import FULL, SHORT, Extent
 from benchmarks.load import Load, Step, run_load
 from benchmarks.report import Report
@@ -44,9 +44,10 @@ async def costs(given: argparse.Namespace) -> int:
     for way, of_way in written_down().items():
         for name, known in of_way.items():
             print(f"{way:8} {name:26} {found[way][name]:10.2f}   written down {known['value']:10.2f}")
-    for sentence in grown(found):
-        print(f"GROWN {sentence}")
-    return 1 if grown(found) else 0
+    changed = [f"GROWN {each}" for each in grown(found)] + [f"FALLEN {each}" for each in fallen(found)]
+    for sentence in changed:
+        print(sentence)
+    return 1 if changed else 0
 
 
 async def suite(given: argparse.Namespace) -> int:
