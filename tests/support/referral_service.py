@@ -112,21 +112,32 @@ async def refusal(referral: Running, party_id: str, request_id: str) -> dict[str
         await consumer.stop()
 
 
-async def receipt_noted(referral: Running, made: dict[str, Any], *, tried: bool) -> None:
-    """The receipt that the notification service would publish; returns when it is noted."""
-    kind = catalogue.ATTEMPT_FAILED if tried else catalogue.SUPPRESSED
-    receipt = DeliveryEvent(
+async def receipt(
+    referral: Running,
+    made: dict[str, Any],
+    became: catalogue.EventType,
+    *,
+    of: catalogue.EventType = catalogue.SENT,
+    event_id: UUID | None = None,
+) -> None:
+    """What the notification service publishes of a message.  became: of it.  of, event_id: what it tells."""
+    told = DeliveryEvent(
         delivery_id=uuid7(),
-        event_id=uuid7(),
-        event_type=catalogue.SENT.type,
+        event_id=event_id or uuid7(),
+        event_type=of.type,
         referral_id=made["referral_id"],
         partner_id=made["partner_id"],
         attempt_no=1,
         channel="webhook",
         attempt=1,
-        at=at("2026-11-16 10:15"),
+        at=at("2026-11-16 10:21"),
     )
-    await publish(referral.producer, kind, receipt, key=made["referral_id"], source="/ihala/notification")
+    await publish(referral.producer, became, told, key=made["referral_id"], source="/ihala/notification")
+
+
+async def receipt_noted(referral: Running, made: dict[str, Any], *, tried: bool) -> None:
+    """The receipt that the notification service would publish; returns when it is noted."""
+    await receipt(referral, made, catalogue.ATTEMPT_FAILED if tried else catalogue.SUPPRESSED)
     async with referral.database.connection() as connection:
         await wait_until(
             lambda: connection.fetchval(

@@ -8,14 +8,13 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer
 from ihala_events import catalogue
 from ihala_events.intake import ConsentRecorded, ConsentWithdrawn, ProfileMember, RoutingProfile, SubjectErased
-from ihala_events.notification import DeliveryEvent
 from ihala_events.topics import party_in
 from ihala_events.vocabulary import Relation
 from ihala_referral.adapters import reconciliation
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.reconciliation import Span
 from support.events import publish
-from support.referral_service import CENTRE, WOMEN, Running, answers, receipt_noted, refusal, topics_of
+from support.referral_service import CENTRE, WOMEN, Running, answers, receipt, receipt_noted, refusal, topics_of
 from support.referral_units import a_consent, a_profile
 from support.referral_world import at
 from support.serving import Client, move, try_move
@@ -146,16 +145,7 @@ async def test_repeating_the_last_move_under_a_new_key_makes_no_event(referral: 
 
 
 async def test_a_withdrawn_consent_takes_the_referral_back(referral: Running) -> None:
-    profile = a_profile("HEA-MAT")
-    await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
-    (made,) = await referral.of_case(profile)
-
-    withdrawn = ConsentWithdrawn(
-        case_id=profile.case_id, case_ref=profile.case_ref, consent_id=uuid7(), withdrawn_at=at("2026-11-16 10:20")
-    )
-    await referral.tell(catalogue.CONSENT_WITHDRAWN, withdrawn, profile.case_id)
-
-    await wait_until(lambda: _in_state(referral, made, "withdrawn"))
+    made = await _withdrawn(referral)
     assert await referral.happened(made["referral_id"]) == [
         "proposed",
         "sent",
@@ -287,18 +277,11 @@ async def test_every_agency_that_was_asked_is_counted_where_the_asking_is(referr
 
 
 async def test_whatever_else_an_agency_is_told_is_published_again_until_its_receipt_comes(referral: Running) -> None:
-    profile = a_profile("HEA-MAT")
-    await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
-    (made,) = await referral.of_case(profile)
-    withdrawn = ConsentWithdrawn(
-        case_id=profile.case_id, case_ref=profile.case_ref, consent_id=uuid7(), withdrawn_at=at("2026-11-16 10:20")
-    )
-    await referral.tell(catalogue.CONSENT_WITHDRAWN, withdrawn, profile.case_id)
-    await wait_until(lambda: _in_state(referral, made, "withdrawn"))
+    made = await _withdrawn(referral)
     recalled, deletion = [
         await _event_of(referral, made, kind) for kind in (catalogue.RECALLED, catalogue.DELETION_REQUESTED)
     ]
-    await _receipt_of(referral, made, recalled, catalogue.RECALLED)
+    await receipt(referral, made, catalogue.DELIVERED, of=catalogue.RECALLED, event_id=recalled)
     async with referral.database.connection() as connection:
         await wait_until(lambda: connection.fetchval("SELECT EXISTS (SELECT FROM told WHERE event_id = $1)", recalled))
         await connection.execute(
@@ -316,7 +299,7 @@ async def test_whatever_else_an_agency_is_told_is_published_again_until_its_rece
         return {row["event_id"] for row in rows}
 
     assert await wait_until(waits_for) == {deletion}
-    await _receipt_of(referral, made, deletion, catalogue.DELETION_REQUESTED)
+    await receipt(referral, made, catalogue.DELIVERED, of=catalogue.DELETION_REQUESTED, event_id=deletion)
 
     async def waits_for_nothing() -> bool:
         return not await waits_for()
@@ -330,24 +313,6 @@ async def _event_of(referral: Running, made: dict[str, Any], kind: catalogue.Eve
             "SELECT event_id FROM event WHERE aggregate_id = $1::uuid AND type = $2", made["referral_id"], kind.type
         )
     return found
-
-
-async def _receipt_of(referral: Running, made: dict[str, Any], event_id: UUID, kind: catalogue.EventType) -> None:
-    """What the notification service publishes when the agency's system took it."""
-    receipt = DeliveryEvent(
-        delivery_id=uuid7(),
-        event_id=event_id,
-        event_type=kind.type,
-        referral_id=made["referral_id"],
-        partner_id=made["partner_id"],
-        attempt_no=1,
-        channel="webhook",
-        attempt=1,
-        at=at("2026-11-16 10:21"),
-    )
-    await publish(
-        referral.producer, catalogue.DELIVERED, receipt, key=made["referral_id"], source="/ihala/notification"
-    )
 
 
 # --- the agency's own topic
@@ -461,6 +426,19 @@ async def test_what_is_no_event_is_set_aside_and_the_partition_goes_on(referral:
     async with referral.database.connection() as connection:
         states = await connection.fetch("SELECT state FROM parked WHERE consumer = 'referral.parties'")
     assert {row["state"] for row in states} == {"dead"}
+
+
+async def _withdrawn(referral: Running) -> dict[str, Any]:
+    """A referral whose person took the consent back."""
+    profile = a_profile("HEA-MAT")
+    await referral.tell(catalogue.CASE_SUBMITTED, profile, profile.case_id)
+    (made,) = await referral.of_case(profile)
+    withdrawn = ConsentWithdrawn(
+        case_id=profile.case_id, case_ref=profile.case_ref, consent_id=uuid7(), withdrawn_at=at("2026-11-16 10:20")
+    )
+    await referral.tell(catalogue.CONSENT_WITHDRAWN, withdrawn, profile.case_id)
+    await wait_until(lambda: _in_state(referral, made, "withdrawn"))
+    return dict(made)
 
 
 async def _in_state(referral: Running, made: dict[str, Any], state: str) -> bool:
