@@ -1,7 +1,6 @@
 """The database dies and comes back at another address behind the name that the services know it by."""
 
 import asyncio
-import os
 import secrets
 import signal
 import time
@@ -10,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from ihala_local import postgres
 from ihala_local.embedded import running
@@ -21,6 +21,7 @@ from support.links import links
 from support.system import System
 
 RATE = 6.0
+GONE_SECONDS = 20
 
 
 @pytest.mark.long
@@ -40,7 +41,7 @@ async def test_the_database_moves(tmp_path_factory: pytest.TempPathFactory, seed
                     loaded = asyncio.create_task(load.run(RATE, 20.0))
                     await asyncio.sleep(5)
                     load.history.died("postgres", time.time())
-                    die(first.folder)
+                    await asyncio.to_thread(die, first.folder)
                     async with serving(second):
                         await proxies.lead_to("postgres", second.port)
                         load.history.fault_over_at = time.time()
@@ -63,5 +64,7 @@ async def serving(server: PostgresServer) -> AsyncIterator[None]:
 
 
 def die(folder: Path) -> None:
-    """At once, as `pg_ctl -m immediate` would have it."""
-    os.kill(int((folder / "run" / "postgres.pid").read_text()), signal.SIGQUIT)
+    """At once, as `pg_ctl -m immediate` would have it; returns when it is gone, with its lock on the data."""
+    server = psutil.Process(int((folder / "run" / "postgres.pid").read_text()))
+    server.send_signal(signal.SIGQUIT)
+    server.wait(GONE_SECONDS)
