@@ -19,7 +19,7 @@ class Outcomes:
 
     @property
     def are_flood(self) -> bool:
-        return sum(self._failed) >= FLOOD_RECORDS
+        return self.failures >= FLOOD_RECORDS
 
     @property
     def failures(self) -> int:
