@@ -279,4 +279,5 @@ async def notification_world(
     finally:
         for world in worlds:
             await world.stop()
+            await world.dispatcher.finish()
             await world.database.close()

@@ -1,10 +1,12 @@
 """Erasure: the key is gone, the rows are blank, the others are told, and a restored copy is erased again."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 from ihala_events.catalogue import CASE_ERASED, SUBJECT_ERASED
+from ihala_events.intake import SubjectErased
 from ihala_events.topics import INTAKE_ERASURE
 from ihala_intake.adapters.erasure import Erasures
 from ihala_intake.adapters.keys import CaseKeys
@@ -76,6 +78,22 @@ async def test_the_others_are_told_the_ledger_remembers_and_old_events_say_nothi
     await wait_until(submitted_is_blank)
 
 
+async def test_an_event_that_kafka_takes_after_the_erasure_came_back_is_blanked_then(intake: Running) -> None:
+    case = await a_case(intake)
+    await wait_until(lambda: nothing_to_publish(intake.database))
+    (submitted,) = await events_of(intake, case)
+    await hold_back(intake, case)
+    await erase(intake, case)
+    erasures = Erasures(intake.database, CaseKeys(intake.keys))
+
+    await erasures.apply_again([as_told_by_the_ledger(case)])
+    assert (await events_of(intake, case))[0]["payload"] == submitted["payload"]
+    await let_go(intake, case)
+    await erasures.apply_again([])
+
+    assert (await events_of(intake, case))[0]["payload"] == f'{{"case_id": "{case["case_id"]}"}}'.encode()
+
+
 async def test_erasing_again_changes_nothing(intake: Running) -> None:
     case = await a_case(intake)
     first = await erase(intake, case)
@@ -132,6 +150,25 @@ async def test_what_a_restored_dump_brings_back_is_erased_again_at_the_start(int
     async with intake.database.connection() as connection:
         actors = await connection.fetch("SELECT actor FROM audit WHERE case_id = $1 ORDER BY id", case["case_id"])
     assert actors[-1]["actor"] == "system:erasure-ledger"
+
+
+def as_told_by_the_ledger(case: dict[str, Any]) -> SubjectErased:
+    return SubjectErased(case_id=case["case_id"], case_ref=case["case_ref"], erased_at=datetime.now(UTC))
+
+
+async def hold_back(intake: Running, case: dict[str, Any]) -> None:
+    """As if Kafka had not taken the case's first event yet."""
+    async with intake.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO outbox_refused (id, event_id, topic, key, error_class, retry_at)"
+            " SELECT 1, event_id, topic, key, 'test', 'infinity' FROM event WHERE aggregate_id = $1",
+            case["case_id"],
+        )
+
+
+async def let_go(intake: Running, case: dict[str, Any]) -> None:
+    async with intake.database.connection() as connection:
+        await connection.execute("DELETE FROM outbox_refused WHERE key = $1", case["case_id"])
 
 
 async def is_erased(intake: Running, case: dict[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """What is left of an erased case in PostgreSQL: ids, desk, types and times.
 
-An event that Kafka has not acknowledged keeps its payload until it is out; the ledger's return blanks it then.
+An event that Kafka has not acknowledged keeps its payload until it is out; ``Erasures`` comes back to it.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,12 @@ _BLANK_EVENTS = f"""
 UPDATE event SET payload = {BLANKED}
 WHERE aggregate_id = ANY($1) AND NOT type = ANY($2)
     AND NOT EXISTS (SELECT FROM outbox WHERE outbox.event_id = event.event_id)
+    AND NOT EXISTS (SELECT FROM outbox_refused WHERE outbox_refused.event_id = event.event_id)
     AND payload <> {BLANKED}
+"""
+_NOT_BLANK = f"""
+SELECT DISTINCT aggregate_id FROM event
+WHERE aggregate_id = ANY($1) AND NOT type = ANY($2) AND payload <> {BLANKED}
 """
 
 
@@ -52,3 +57,9 @@ async def blank_case(connection: asyncpg.Connection, case_id: UUID, at: datetime
 async def blank_events(connection: asyncpg.Connection, case_ids: Sequence[UUID]) -> None:
     """Ids, types and times of the cases' events stay."""
     await connection.execute(_BLANK_EVENTS, case_ids, KEPT_EVENTS)
+
+
+async def not_blank_yet(connection: asyncpg.Connection, case_ids: Sequence[UUID]) -> set[UUID]:
+    """Of those cases, whose events are still on their way to Kafka."""
+    rows = await connection.fetch(_NOT_BLANK, case_ids, KEPT_EVENTS)
+    return {row["aggregate_id"] for row in rows}

@@ -1,7 +1,7 @@
 """Erasures of the ledger applied again: to a restored copy of the databases, and to what was still on its way."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from ihala_events.catalogue import SUBJECT_ERASED
@@ -9,33 +9,44 @@ from ihala_events.intake import SubjectErased
 from ihala_runtime.postgres import Database, Work
 
 from ihala_intake.adapters import cases
-from ihala_intake.adapters.blanking import blank_events
+from ihala_intake.adapters.blanking import blank_events, not_blank_yet
 from ihala_intake.adapters.case_in_hand import LockedCase
 from ihala_intake.adapters.keys import CaseKeys
 
 ACTOR = "system:erasure-ledger"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Erasures:
-    """Applies erasures of the ledger again, as often as one likes: what a restored copy brought back is gone."""
+    """Applies erasures of the ledger again, as often as one likes: what a restored copy brought back is gone.
+
+    A case whose events are still on their way to Kafka is blanked once they are out, at a later call; a copy of the
+    service that is started anew hears of all cases again.
+    """
 
     database: Database
     keys: CaseKeys
+    _on_their_way: set[UUID] = field(default_factory=set)
 
     async def apply_again(self, erasures: Sequence[SubjectErased]) -> int:
         """How many cases had come back."""
-        if not erasures:
+        told = [each.case_id for each in erasures]
+        if not told and not self._on_their_way:
             return 0
-        case_ids = [each.case_id for each in erasures]
-        await self.keys.destroy(case_ids)
+        await self.keys.destroy(told)
         async with self.database.transaction() as work:
-            back = await self._come_back(work, case_ids)
+            back = await self._come_back(work, told)
             for erased in erasures:
                 if erased.case_ref in back:
                     await self._erase_again(work, erased)
-            await blank_events(work.conn, case_ids)
+            on_their_way = await self._blank(work, [*told, *self._on_their_way])
+        self._on_their_way = on_their_way
         return len(back)
+
+    async def _blank(self, work: Work, case_ids: Sequence[UUID]) -> set[UUID]:
+        """The cases that must be looked at again."""
+        await blank_events(work.conn, case_ids)
+        return await not_blank_yet(work.conn, case_ids)
 
     async def _come_back(self, work: Work, case_ids: Sequence[UUID]) -> set[str]:
         rows = await work.conn.fetch(

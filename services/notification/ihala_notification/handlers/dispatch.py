@@ -241,6 +241,8 @@ class Dispatcher:
         self._stopping = True
         for task in self._in_flight:
             task.cancel()
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=PAUSE_SECONDS)
         await self._record_all()
         if queued := self._queued():
             await self._claims.release(self.copy_id, queued)
