@@ -25,6 +25,9 @@ FROZEN_SECONDS = 15
 """Who does nothing for so long within a transaction is frozen: the server undoes it, and its locks go."""
 GONE_SOON = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 """The server sees within half a minute that a machine is gone; by itself it would keep its locks for two hours."""
+BY_KEY = {"enable_seqscan": "off"}
+"""A service's statements find few rows by key. A plan made while a table is small, or not counted yet, would read all
+of it, and be kept until the server counts it: for a minute after each start of a new system, or of a restored one."""
 MAX_BIGINT = 2**63 - 1
 
 
@@ -104,6 +107,7 @@ class Database:
             self._dsn,
             min_size=1,
             max_size=self._max_connections,
+            max_inactive_connection_lifetime=0,  # a new one asks the server for types and plans when it is needed most
             init=_prepare,
             reset=_nothing_to_reset,
             command_timeout=NO_ANSWER_SECONDS,
@@ -113,6 +117,7 @@ class Database:
                 "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                 "idle_in_transaction_session_timeout": f"{FROZEN_SECONDS}s",
                 "jit": "off",
+                **BY_KEY,
                 **GONE_SOON,
             },
         )

@@ -32,13 +32,14 @@ class News:
 
 ENDED = frozenset({ReferralState.CLOSED, ReferralState.WITHDRAWN})
 
+# OFFSET 0: each case is looked for by its key, where the planner might read all of them for a join.
 _PUT = """
 INSERT INTO addressee AS known (referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no,
     ended_at, sequence)
 SELECT referral_id, case_id, need_id, need_code, partner_id, partner_type, attempt_no, ended_at, sequence
 FROM json_to_recordset($1::json) AS news (referral_id uuid, case_id uuid, need_id uuid, need_code text,
     partner_id text, partner_type text, attempt_no integer, ended_at timestamptz, sequence bigint)
-WHERE NOT EXISTS (SELECT FROM case_file WHERE case_file.case_id = news.case_id AND erased_at IS NOT NULL)
+WHERE NOT EXISTS (SELECT FROM case_file WHERE case_file.case_id = news.case_id AND erased_at IS NOT NULL OFFSET 0)
 ORDER BY referral_id
 ON CONFLICT (referral_id) DO UPDATE SET
     partner_id = EXCLUDED.partner_id,

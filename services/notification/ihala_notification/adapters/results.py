@@ -89,13 +89,15 @@ INSERT INTO attempt (delivery_id, status, reason, latency_ms, answer, made_at)
 SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::integer[], $5::bytea[], $6::timestamptz[])
 """
 # $8: all or nothing. The state of a delivery that is not ours would be NULL, which the table refuses.
+# The channel comes with the id, not as a constant, for which the same index could be read from end to end.
 _SETTLE = """
-WITH given AS (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::integer[], $5::text[], $6::timestamptz[])
+WITH given AS MATERIALIZED (
+    SELECT *, 'webhook' AS channel
+    FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::integer[], $5::text[], $6::timestamptz[])
         AS given (delivery_id, state, next_attempt_at, status, reason, made_at)
 ), held AS (
-    SELECT d.delivery_id FROM delivery d JOIN given USING (delivery_id)
-    WHERE d.channel = 'webhook' AND ($8::boolean OR d.state = 'pending' AND d.lease_owner = $7)
+    SELECT d.delivery_id FROM delivery d JOIN given USING (delivery_id, channel)
+    WHERE $8::boolean OR d.state = 'pending' AND d.lease_owner = $7
     ORDER BY d.position FOR UPDATE OF d
 )
 UPDATE delivery d SET state = CASE WHEN d.state = 'pending' AND d.lease_owner = $7::uuid THEN given.state END,
@@ -103,6 +105,6 @@ UPDATE delivery d SET state = CASE WHEN d.state = 'pending' AND d.lease_owner = 
     next_attempt_at = coalesce(given.next_attempt_at, d.next_attempt_at), lease_owner = NULL, lease_until = NULL,
     last_status = given.status, last_reason = given.reason,
     ended_at = CASE WHEN given.state <> 'pending' THEN given.made_at END
-FROM given JOIN held USING (delivery_id) WHERE d.delivery_id = given.delivery_id AND d.channel = 'webhook'
+FROM given JOIN held USING (delivery_id) WHERE d.delivery_id = given.delivery_id AND d.channel = given.channel
 RETURNING d.delivery_id
 """

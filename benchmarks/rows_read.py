@@ -1,0 +1,64 @@
+"""How many rows PostgreSQL reads for one referral when thousands are known that it has not counted yet.
+
+Rule: plans are made while tables are small, as in a system that was just installed, and nothing has them made again:
+a statement that reads a whole table then shows, however fast it still is.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+
+from benchmarks.costs import MOVES, QUIET_SECONDS, ROLES, WARM_UP, Desk, a_desk, until
+from benchmarks.growth import copier_of
+from benchmarks.systems import ihala
+
+KNOWN = 3_000
+MEASURED = 5
+READ = """
+SELECT pg_stat_force_next_flush(), relname AS name, seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows
+FROM pg_stat_user_tables
+"""
+
+
+async def rows_read(folder: Path) -> dict[str, float]:
+    """{"database.table": rows read a referral, from its intake until its agency has closed it}"""
+    async with ihala(folder / "system") as system, a_desk(system) as desk:
+        await keep_plans(system.superuser_dsn)
+        for _ in range(WARM_UP):
+            await whole_journey(desk)
+        await asyncio.sleep(QUIET_SECONDS)  # receipts come late
+        await (await copier_of(system)).copy(0, KNOWN)
+        before = await read_until_now(system.superuser_dsn)
+        for _ in range(MEASURED):
+            await whole_journey(desk)
+        await asyncio.sleep(QUIET_SECONDS)
+        after = await read_until_now(system.superuser_dsn)
+    return {table: (rows - before.get(table, 0)) / MEASURED for table, rows in after.items()}
+
+
+async def keep_plans(dsn: str) -> None:
+    """Of each statement the first one, for any arguments, as the server may choose to after five."""
+    connection = await asyncpg.connect(dsn)
+    for setting in ("autovacuum = off", "plan_cache_mode = force_generic_plan"):
+        await connection.execute(f"ALTER SYSTEM SET {setting}")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()
+
+
+async def whole_journey(desk: Desk) -> None:
+    case_ref = await desk.hand_in()
+    await until(partial(desk.has_heard_of, {case_ref}), "the webhook")
+    for name in MOVES:
+        await desk.move(case_ref, name)
+
+
+async def read_until_now(dsn: str) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for role in ROLES:
+        connection = await asyncpg.connect(dsn, database=role)
+        found |= {f"{role}.{row['name']}": row["rows"] for row in await connection.fetch(READ)}
+        await connection.close()
+    return found
