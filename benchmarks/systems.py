@@ -115,8 +115,8 @@ async def ihala_command(*words: str, environment: Mapping[str, str] | None = Non
 
 
 def cpu_seconds(processes: Mapping[str, int]) -> dict[str, float]:
-    """User and system time of each, with its children."""
-    return {name: sum(sum(each.cpu_times()[:2]) for each in tree_of(pid)) for name, pid in processes.items()}
+    """User and system time of each, with its children, those that have ended among them."""
+    return {name: sum(sum(each.cpu_times()[:4]) for each in tree_of(pid)) for name, pid in processes.items()}
 
 
 def rss_mb(processes: Mapping[str, int]) -> dict[str, float]:
