@@ -20,6 +20,8 @@ class Erasures:
 
     async def apply_again(self, erasures: Sequence[SubjectErased]) -> int:
         """How many cases were not erased here yet."""
+        if not erasures:
+            return 0
         by_case = {each.case_id: each for each in erasures}
         async with self.database.connection() as connection:
             rows = await connection.fetch(_COME_BACK, list(by_case))
