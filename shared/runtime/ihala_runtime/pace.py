@@ -7,13 +7,15 @@ ones make each other wait for the processor.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, thread_time
 
 MOST_REST_SECONDS = 0.04
 
 
 class Pace:
-    """After a batch comes a rest as long as it took: what arrives meanwhile goes together.
+    """After a batch comes a rest as long as the processor worked during it: what arrives meanwhile goes together.
+
+    The rest of its time it waited, for the disk or for a processor that others had, and so did what arrived.
 
     apart_seconds: from the beginning of one batch to that of the next, at least, where nobody waits for the result.
     """
@@ -30,9 +32,9 @@ class Pace:
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Around the work of one batch."""
-        began = monotonic()
+        began, worked = monotonic(), thread_time()
         try:
             yield
         finally:
-            ended = monotonic()
-            self._earliest = max(began + self._apart_seconds, ended + min(ended - began, MOST_REST_SECONDS))
+            rest = min(thread_time() - worked, MOST_REST_SECONDS)
+            self._earliest = max(began + self._apart_seconds, monotonic() + rest)
