@@ -152,9 +152,9 @@ async def test_a_server_that_is_away_for_minutes(breakable: System, load: Load, 
     await asyncio.sleep(5)
     with load.history.fault(of_database=name == "postgres"):
         async with away(breakable, name, how):
-            if name == "kafka":
-                await loaded
             await asyncio.sleep(seconds)
+            if name == "kafka":
+                assert all(each.answer for each in load.history.handed_in), "a desk waits for Kafka"
     await loaded
 
     verdict = await judge(breakable, load)
