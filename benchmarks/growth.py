@@ -100,12 +100,12 @@ class Copier:
             finally:
                 await connection.close()
 
-    async def count(self) -> None:
-        """The server learns how many there are, as it does by itself within a minute or two."""
+    async def settle(self) -> None:
+        """The server has counted them and tidied up, as it does by itself: nothing left of copying is measured."""
         for database in LEFT_BY_ONE:
             connection = await asyncpg.connect(self.system.superuser_dsn, database=database)
             try:
-                await connection.execute("ANALYZE", timeout=3600)
+                await connection.execute("VACUUM ANALYZE", timeout=3600)
             finally:
                 await connection.close()
 
@@ -174,7 +174,7 @@ async def growth(system: Ihala, sizes: Sequence[int], rate: float, length: Lengt
     copier = await copier_of(system)
     for size in sizes:
         await copier.copy(known, size)
-        await copier.count()
+        await copier.settle()
         known = size
         found.append(Grown(size, await one_rung(system, rate, length, folder / str(size))))
         print(f"ihala  {size:8} referrals known: {found[-1].cpu_ms:.2f} ms of CPU each", flush=True)
