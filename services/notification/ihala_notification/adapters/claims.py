@@ -97,6 +97,7 @@ ON CONFLICT (copy_id) DO UPDATE SET seen_at = EXCLUDED.seen_at
 _STILL_LEASED = """
 SELECT delivery_id FROM delivery WHERE channel = 'webhook' AND delivery_id = ANY($2) AND lease_owner = $1
 """
+# The channel of what is changed comes with its id, here and below, not as a constant (see results.py).
 # A copy seen in the future was seen before the clock was set back.
 # FOR UPDATE re-reads the row it waited for; SKIP LOCKED does not wait: another copy is at it.
 _CLAIM = """
@@ -105,9 +106,9 @@ WITH alive AS MATERIALIZED (
     WHERE seen_at > clock_timestamp() - make_interval(secs => $5)
         AND seen_at < clock_timestamp() + make_interval(secs => $5)
 ), due AS MATERIALIZED (
-    SELECT found.delivery_id FROM unnest($1::text[], $2::integer[]) AS room (partner_id, places), alive,
+    SELECT found.delivery_id, found.channel FROM unnest($1::text[], $2::integer[]) AS room (partner_id, places), alive,
     LATERAL (
-        SELECT d.delivery_id FROM delivery d
+        SELECT d.delivery_id, d.channel FROM delivery d
         WHERE d.partner_id = room.partner_id AND d.state = 'pending' AND d.channel = 'webhook'
             AND d.next_attempt_at <= clock_timestamp()
             AND (d.lease_owner IS NULL OR d.lease_until < clock_timestamp()
@@ -122,30 +123,31 @@ WITH alive AS MATERIALIZED (
 )
 UPDATE delivery d
 SET lease_owner = $3, lease_until = clock_timestamp() + make_interval(secs => $4)
-FROM due WHERE d.delivery_id = due.delivery_id AND d.channel = 'webhook'
+FROM due WHERE d.delivery_id = due.delivery_id AND d.channel = due.channel
 RETURNING d.delivery_id, d.event_id, d.event_type, d.partner_id, d.referral_id, d.attempt_no, d.correlation_id,
     d.body, d.journey, d.traceparent, d.step, d.tries, d.sequence, d.position
 """
 _RELEASE = """
 WITH mine AS (
-    SELECT delivery_id FROM delivery WHERE channel = 'webhook' AND delivery_id = ANY($2) AND lease_owner = $1
+    SELECT delivery_id, channel FROM delivery
+    WHERE channel = 'webhook' AND delivery_id = ANY($2) AND lease_owner = $1
     ORDER BY position FOR UPDATE)
 UPDATE delivery d SET lease_owner = NULL, lease_until = NULL
-FROM mine WHERE d.delivery_id = mine.delivery_id AND d.channel = 'webhook'
+FROM mine WHERE d.delivery_id = mine.delivery_id AND d.channel = mine.channel
 """
 _RELEASE_LOST = """
 WITH lost AS (
-    SELECT delivery_id FROM delivery
+    SELECT delivery_id, channel FROM delivery
     WHERE channel = 'webhook' AND state = 'pending' AND lease_owner = $1
         AND lease_until < clock_timestamp() + make_interval(secs => $2) AND NOT delivery_id = ANY($3)
     ORDER BY position FOR UPDATE SKIP LOCKED)
 UPDATE delivery d SET lease_owner = NULL, lease_until = NULL
-FROM lost WHERE d.delivery_id = lost.delivery_id AND d.channel = 'webhook'
+FROM lost WHERE d.delivery_id = lost.delivery_id AND d.channel = lost.channel
 """
 # An endpoint that was registered again meanwhile, which this copy has not seen yet, is asked at once.
 _HOLD_BACK = """
 WITH mine AS (
-    SELECT delivery_id, partner_id FROM delivery
+    SELECT delivery_id, channel, partner_id FROM delivery
     WHERE channel = 'webhook' AND delivery_id = ANY($2) AND lease_owner = $1 AND state = 'pending'
     ORDER BY position FOR UPDATE
 ), address AS MATERIALIZED (
@@ -154,7 +156,7 @@ WITH mine AS (
 UPDATE delivery d SET lease_owner = NULL, lease_until = NULL, last_reason = $4,
     next_attempt_at = CASE WHEN $4 = 'endpoint-disabled' AND address.state = 'enabled' THEN clock_timestamp()
         ELSE clock_timestamp() + make_interval(secs => $3) END
-FROM mine LEFT JOIN address USING (partner_id) WHERE d.delivery_id = mine.delivery_id AND d.channel = 'webhook'
+FROM mine LEFT JOIN address USING (partner_id) WHERE d.delivery_id = mine.delivery_id AND d.channel = mine.channel
 RETURNING d.delivery_id, clock_timestamp() AS now
 """
 _COUNT_ONE = """
@@ -163,11 +165,11 @@ RETURNING clock_timestamp()
 """
 _GIVE_UP = """
 WITH old AS (
-    SELECT delivery_id FROM delivery
+    SELECT delivery_id, channel FROM delivery
     WHERE state = 'pending' AND channel = 'webhook' AND lease_owner IS NULL
         AND queued_at < clock_timestamp() - make_interval(secs => $1)
     ORDER BY position LIMIT 500 FOR UPDATE SKIP LOCKED)
 UPDATE delivery d SET state = 'exhausted', ended_at = clock_timestamp(), sequence = sequence + 1
-FROM old WHERE d.delivery_id = old.delivery_id AND d.channel = 'webhook'
+FROM old WHERE d.delivery_id = old.delivery_id AND d.channel = old.channel
 RETURNING d.*
 """

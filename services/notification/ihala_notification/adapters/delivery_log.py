@@ -84,7 +84,7 @@ WHERE delivery_id = ANY($1) ORDER BY id
 """
 _REPLAY = """
 WITH wanted AS (
-    SELECT d.delivery_id FROM delivery d
+    SELECT d.delivery_id, d.channel FROM delivery d
     WHERE d.channel = 'webhook' AND d.state = ANY($5) AND d.state IN ('delivered', 'exhausted') AND d.body <> ''
         AND ($1::uuid[] IS NULL OR d.delivery_id = ANY($1)) AND ($2::text IS NULL OR d.partner_id = $2)
         AND ($3::timestamptz IS NULL OR d.created_at >= $3) AND ($4::timestamptz IS NULL OR d.created_at < $4)
@@ -96,6 +96,6 @@ WITH wanted AS (
 )
 UPDATE delivery d SET state = 'pending', step = 0, queued_at = clock_timestamp(), next_attempt_at = clock_timestamp(),
     ended_at = NULL, lease_owner = NULL, lease_until = NULL
-FROM wanted WHERE d.delivery_id = wanted.delivery_id AND d.channel = 'webhook'
+FROM wanted WHERE d.delivery_id = wanted.delivery_id AND d.channel = wanted.channel
 RETURNING d.delivery_id
 """
