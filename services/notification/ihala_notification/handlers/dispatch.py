@@ -20,6 +20,7 @@ from typing import Protocol
 from uuid import UUID, uuid4
 
 from ihala_runtime import failpoints, telemetry
+from ihala_runtime.background import ended
 from ihala_runtime.failures import is_infrastructure
 from ihala_runtime.logs import logger
 from ihala_runtime.pace import Pace
@@ -239,10 +240,7 @@ class Dispatcher:
     async def finish(self) -> None:
         """Write down what was answered, give the rest back; who has not answered is told again, under the same id."""
         self._stopping = True
-        for task in self._in_flight:
-            task.cancel()
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=PAUSE_SECONDS)
+        await ended(list(self._in_flight))
         await self._record_all()
         if queued := self._queued():
             await self._claims.release(self.copy_id, queued)
