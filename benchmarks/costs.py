@@ -232,7 +232,7 @@ def counted(kafka_port: int, postgres_dsn: str, calls_folder: Path) -> dict[str,
 async def connections(dsn: str) -> AsyncIterator[tuple[asyncpg.Connection, dict[str, asyncpg.Connection]]]:
     """The superuser's: what it does is counted for nobody."""
     server = await asyncpg.connect(dsn)
-    databases = {service: await asyncpg.connect(dsn, database=service) for service in SERVICES}
+    databases = {role: await asyncpg.connect(dsn, database=role) for role in ROLES}
     try:
         yield server, databases
     finally:

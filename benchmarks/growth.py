@@ -5,7 +5,8 @@ request, events, inboxes, attempts, timers, delivery) with ids and instants of i
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,23 +92,25 @@ class Copier:
     async def copy(self, start: int, end: int) -> None:
         """Copies number ``start`` to ``end``."""
         for database, tables in LEFT_BY_ONE.items():
-            connection = await asyncpg.connect(self.system.superuser_dsn, database=database)
-            try:
+            async with self._connection(database) as connection:
                 await connection.execute("SET session_replication_role = replica")  # rows come whole, in any order
                 for table, of_one in tables.items():
                     statement = await self._statement(connection, table, of_one.format(**self.model), start, end)
                     await connection.execute(statement, timeout=3600)
-            finally:
-                await connection.close()
 
     async def settle(self) -> None:
         """The server has counted them and tidied up, as it does by itself: nothing left of copying is measured."""
         for database in LEFT_BY_ONE:
-            connection = await asyncpg.connect(self.system.superuser_dsn, database=database)
-            try:
+            async with self._connection(database) as connection:
                 await connection.execute("VACUUM ANALYZE", timeout=3600)
-            finally:
-                await connection.close()
+
+    @asynccontextmanager
+    async def _connection(self, database: str) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(self.system.superuser_dsn, database=database)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def _statement(self, connection: asyncpg.Connection, table: str, of_one: str, start: int, end: int) -> str:
         columns = await connection.fetch(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import asyncpg
 
-from benchmarks.costs import MOVES, QUIET_SECONDS, ROLES, WARM_UP, Desk, a_desk, until
+from benchmarks.costs import MOVES, QUIET_SECONDS, WARM_UP, Desk, a_desk, connections, until
 from benchmarks.growth import copier_of
 from benchmarks.systems import ihala
 
@@ -25,27 +25,29 @@ FROM pg_stat_user_tables
 
 async def rows_read(folder: Path) -> dict[str, float]:
     """{"database.table": rows read a referral, from its intake until its agency has closed it}"""
-    async with ihala(folder / "system") as system, a_desk(system) as desk:
-        await keep_plans(system.superuser_dsn)
+    async with (
+        ihala(folder / "system") as system,
+        a_desk(system) as desk,
+        connections(system.superuser_dsn) as (server, databases),
+    ):
+        await keep_plans(server)
         for _ in range(WARM_UP):
             await whole_journey(desk)
         await asyncio.sleep(QUIET_SECONDS)  # receipts come late
         await (await copier_of(system)).copy(0, KNOWN)
-        before = await read_until_now(system.superuser_dsn)
+        before = await read_until_now(databases)
         for _ in range(MEASURED):
             await whole_journey(desk)
         await asyncio.sleep(QUIET_SECONDS)
-        after = await read_until_now(system.superuser_dsn)
+        after = await read_until_now(databases)
     return {table: (rows - before.get(table, 0)) / MEASURED for table, rows in after.items()}
 
 
-async def keep_plans(dsn: str) -> None:
+async def keep_plans(server: asyncpg.Connection) -> None:
     """Of each statement the first one, for any arguments, as the server may choose to after five."""
-    connection = await asyncpg.connect(dsn)
     for setting in ("autovacuum = off", "plan_cache_mode = force_generic_plan"):
-        await connection.execute(f"ALTER SYSTEM SET {setting}")
-    await connection.execute("SELECT pg_reload_conf()")
-    await connection.close()
+        await server.execute(f"ALTER SYSTEM SET {setting}")
+    await server.execute("SELECT pg_reload_conf()")
 
 
 async def whole_journey(desk: Desk) -> None:
@@ -55,10 +57,9 @@ async def whole_journey(desk: Desk) -> None:
         await desk.move(case_ref, name)
 
 
-async def read_until_now(dsn: str) -> Mapping[str, int]:
-    found: dict[str, int] = {}
-    for role in ROLES:
-        connection = await asyncpg.connect(dsn, database=role)
-        found |= {f"{role}.{row['name']}": row["rows"] for row in await connection.fetch(READ)}
-        await connection.close()
-    return found
+async def read_until_now(databases: Mapping[str, asyncpg.Connection]) -> Mapping[str, int]:
+    return {
+        f"{name}.{row['name']}": row["rows"]
+        for name, connection in databases.items()
+        for row in await connection.fetch(READ)
+    }
