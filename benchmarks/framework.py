@@ -21,6 +21,7 @@ from ihala_events.topics import Topic
 from ihala_local.embedded import embedded_kafka
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.kafka import LOOK_AGAIN_MS, QUIET_MS, Consumers
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.pace import Pace
 from ihala_runtime.topics import make_topics
 
@@ -76,7 +77,7 @@ async def by_framework(bootstrap: str, batch: int) -> float:
     consumer: Consumer[Any] = Consumer(
         f"framework-{uuid4()}", cast(Any, None), {}, topics=(TOPIC.name,), max_records=batch
     )
-    consumers = Consumers(bootstrap, "framework", [cast(ConsumerRunner, Idle(consumer, reading))])
+    consumers = Consumers(KafkaAddress(bootstrap), "framework", [cast(ConsumerRunner, Idle(consumer, reading))])
     running = asyncio.create_task(consumers.run())
     await reading.done.wait()
     running.cancel()
@@ -106,7 +107,7 @@ async def alone(bootstrap: str, batch: int) -> float:
 
 
 async def fill(bootstrap: str) -> None:
-    await make_topics(bootstrap, [TOPIC])
+    await make_topics(KafkaAddress(bootstrap), [TOPIC])
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     sends = [await producer.send(TOPIC.name, bytes(EVENT_BYTES), key=b"%d" % number) for number in range(RECORDS)]

@@ -18,6 +18,7 @@ from ihala_local.checkout import CHECKOUT
 from ihala_local.embedded import embedded_kafka, embedded_postgres
 from ihala_local.ports import new_port
 from ihala_local.postgres import create_databases, dsn_of
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.topics import make_topics
 
 START_SECONDS = 60
@@ -55,7 +56,7 @@ class Rival:
 @asynccontextmanager
 async def floor(folder: Path) -> AsyncIterator[Rival]:
     async with a_rival("floor", folder) as (rival, run), embedded_kafka(folder / "kafka") as bootstrap:
-        await make_topics(bootstrap, [Topic("accepted", "case_ref"), Topic("routed", "case_ref")])
+        await make_topics(KafkaAddress(bootstrap), [Topic("accepted", "case_ref"), Topic("routed", "case_ref")])
         async with embedded_postgres(folder / "postgres") as superuser_dsn:
             databases = ("accept", "route", "notify")
             await create_databases(superuser_dsn, dict.fromkeys(databases, PASSWORD))

@@ -20,6 +20,7 @@ from ihala_events.topics import Topic
 from ihala_local.checkout import CHECKOUT
 from ihala_local.embedded import embedded_kafka, embedded_postgres
 from ihala_local.postgres import create_databases, dsn_of
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.topics import make_topics
 
 from benchmarks.floor.pipeline import KAFKA, KEEP, a_pool, a_producer
@@ -72,7 +73,7 @@ async def timed(role: str, count: int) -> float:
 async def limit_per_second(folder: Path, count: int = COUNT) -> float:
     """Referrals a second that have both their write and their hop, on servers prepared as ours are."""
     async with embedded_kafka(folder / "kafka") as bootstrap, embedded_postgres(folder / "postgres") as superuser_dsn:
-        await make_topics(bootstrap, [TOPIC])
+        await make_topics(KafkaAddress(bootstrap), [TOPIC])
         await create_databases(superuser_dsn, {"limit": PASSWORD})
         environment = os.environ | {"KAFKA": bootstrap, "DSN": dsn_of(superuser_dsn, "limit", PASSWORD)}
         both = [run(role, count, environment) for role in ("write", "hop")]

@@ -12,6 +12,7 @@ from ihala_local.embedded import START_SECONDS, prepared_node
 from ihala_local.ports import new_port
 from ihala_local.processes import Folders, Program
 from ihala_local.supervisor import Supervisor
+from ihala_runtime.kafka_address import KafkaAddress
 from support.background import in_background
 
 Changed = Callable[[Program], Program]
@@ -49,7 +50,7 @@ async def kept_servers(folder: Path, changed: Changed) -> AsyncIterator[KeptServ
     try:
         supervisor.start(changed(kafka.program(node)))
         supervisor.start(changed(postgres.program(server, placement)))
-        await supervisor.until_ready("kafka", lambda: kafka.answers(node.bootstrap), START_SECONDS)
+        await supervisor.until_ready("kafka", lambda: kafka.answers(KafkaAddress(node.bootstrap)), START_SECONDS)
         await supervisor.until_ready("postgres", lambda: postgres.answers(server.dsn()), START_SECONDS)
         async with in_background(supervisor.watch):
             yield servers

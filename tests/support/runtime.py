@@ -14,6 +14,7 @@ from ihala_events.topics import Topic
 from ihala_runtime.consumer import Consumer, ConsumerRunner
 from ihala_runtime.identifiers import uuid7
 from ihala_runtime.kafka import Consumers
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.migrate import RUNTIME_MIGRATIONS, migrate
 from ihala_runtime.outbox import NewEvent, new_event
 from ihala_runtime.outbox_relay import OutboxRelay, kafka_producer
@@ -72,7 +73,7 @@ async def migrated_database(new_database: NewDatabase) -> AsyncIterator[Database
 
 @asynccontextmanager
 async def relaying(database: Database, bootstrap: str) -> AsyncIterator[OutboxRelay]:
-    relay = OutboxRelay(database, lambda: kafka_producer(bootstrap, "test-relay"))
+    relay = OutboxRelay(database, lambda: kafka_producer(KafkaAddress(bootstrap), "test-relay"))
     task = asyncio.create_task(relay.run())
     try:
         yield relay
@@ -95,7 +96,7 @@ async def nothing_to_publish(database: Database) -> bool:
 @asynccontextmanager
 async def consuming(database: Database, bootstrap: str, consumer: Consumer[Any]) -> AsyncIterator[ConsumerRunner]:
     runner = ConsumerRunner(consumer, database)
-    consumers = Consumers(bootstrap, "test", [runner])
+    consumers = Consumers(KafkaAddress(bootstrap), "test", [runner])
     tasks = [asyncio.create_task(consumers.run()), asyncio.create_task(runner.retry_parked())]
     try:
         yield runner
@@ -142,5 +143,5 @@ async def raw_producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
 
 
 async def made(bootstrap: str, topic: Topic) -> Topic:
-    await make_topics(bootstrap, [topic])
+    await make_topics(KafkaAddress(bootstrap), [topic])
     return topic

@@ -10,6 +10,7 @@ import aiohttp
 from ihala_events.access import Role
 from ihala_events.topics import FIXED_TOPICS
 from ihala_runtime.consumer import Consumer
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.postgres import Database
 from ihala_runtime.service import Parts
 from ihala_runtime.settings import ServiceSettings
@@ -43,7 +44,7 @@ class Tiny:
 async def tiny_service(
     new_database: NewDatabase, bootstrap: str, folder: Path, consumers: Sequence[Consumer[Any]] = ()
 ) -> AsyncIterator[Tiny]:
-    await make_topics(bootstrap, FIXED_TOPICS)
+    await make_topics(KafkaAddress(bootstrap), FIXED_TOPICS)
     (folder / "migrations").mkdir(parents=True)
     (folder / "migrations" / "0001_effect.sql").write_text(EFFECT_TABLE, encoding="utf-8")
     settings = ServiceSettings(postgres_dsn=await new_database(), kafka_bootstrap=bootstrap)

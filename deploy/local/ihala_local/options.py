@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ihala_local.failures import LocalFailure
+from ihala_local.given_kafka import given_kafka
 from ihala_local.stack import SERVICES, Options
 from ihala_local.state import State
 from ihala_local.test_clock import parse_instant
@@ -23,7 +24,7 @@ def orders_from(state: State, copies: Sequence[str], test_clock: str | None, *, 
         state=state,
         options=Options(
             copies=parse_copies(copies),
-            kafka_bootstrap=os.environ.get("IHALA_KAFKA_BOOTSTRAP"),
+            kafka=given_kafka(),
             postgres_dsn=os.environ.get("IHALA_POSTGRES_DSN"),
         ),
         start_of_clock=parse_instant(test_clock) if test_clock else None,

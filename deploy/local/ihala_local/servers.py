@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ihala_runtime.kafka_address import KafkaAddress
+
 from ihala_local import jars, kafka, postgres
 from ihala_local.console import Console
 from ihala_local.failures import LocalFailure
@@ -29,14 +31,14 @@ class Servers:
     supervisor: Supervisor
     console: Console
 
-    def bootstrap(self, ports: Mapping[str, int]) -> str:
-        """host:port of the broker, whether it answers yet or not."""
-        return self.options.kafka_bootstrap or f"{LOOPBACK}:{ports['kafka']}"
+    def kafka_address(self, ports: Mapping[str, int]) -> KafkaAddress:
+        """Whether it answers yet or not."""
+        return self.options.kafka or KafkaAddress(f"{LOOPBACK}:{ports['kafka']}")
 
     async def kafka(self, ports: Mapping[str, int]) -> None:
         """Returns when the broker answers."""
-        if self.options.kafka_bootstrap:
-            await self._others_kafka(self.options.kafka_bootstrap)
+        if self.options.kafka:
+            await self._others_kafka(self.options.kafka)
         else:
             await self._our_kafka(ports)
 
@@ -53,7 +55,9 @@ class Servers:
         with self.console.step(f"Kafka {lock.kafka_version}"):
             await asyncio.to_thread(kafka.prepare, node)
             self.supervisor.start(kafka.program(node))
-            await self.supervisor.until_ready("kafka", lambda: kafka.answers(node.bootstrap), START_SECONDS)
+            await self.supervisor.until_ready(
+                "kafka", lambda: kafka.answers(KafkaAddress(node.bootstrap)), START_SECONDS
+            )
 
     async def _fetch(self, lock: jars.JarLock) -> None:
         missing = jars.missing(lock, jars.folder_of(lock))
@@ -70,12 +74,12 @@ class Servers:
             finally:
                 stopping.now()
 
-    async def _others_kafka(self, bootstrap: str) -> None:
+    async def _others_kafka(self, address: KafkaAddress) -> None:
         for _ in range(OTHERS_SECONDS):
-            if await kafka.answers(bootstrap):
+            if await kafka.answers(address):
                 return
             await asyncio.sleep(1)
-        raise ServerUnavailable(f"no Kafka answers at {bootstrap} (IHALA_KAFKA_BOOTSTRAP)")
+        raise ServerUnavailable(f"no Kafka answers at {address.bootstrap} (IHALA_KAFKA_BOOTSTRAP)")
 
     async def postgres(self, ports: Mapping[str, int], kept: Secrets) -> dict[str, str]:
         """The DSN of each service's database, all of them made."""

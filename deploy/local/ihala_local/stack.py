@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ihala_runtime.kafka_address import KafkaAddress
+
 from ihala_local.ports import LOOPBACK
 from ihala_local.processes import Program
 from ihala_local.state import State
@@ -24,7 +26,7 @@ class Options:
 
     copies: Mapping[str, int] = field(default_factory=dict)
     test_clock: bool = False
-    kafka_bootstrap: str | None = None  # somebody else's, instead of ours
+    kafka: KafkaAddress | None = None  # somebody else's, instead of ours
     postgres_dsn: str | None = None
 
 
@@ -35,7 +37,7 @@ class Stack:
     state: State
     options: Options
     ports: Mapping[str, int]
-    kafka_bootstrap: str
+    kafka: KafkaAddress
     dsns: Mapping[str, str]
 
     def url(self, name: str) -> str:
@@ -88,7 +90,6 @@ class Stack:
                 "IHALA_INSTANCE": name,
                 "IHALA_HTTP_HOST": LOOPBACK,
                 "IHALA_HTTP_PORT": str(self.ports[name]),
-                "IHALA_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
                 "IHALA_POSTGRES_DSN": self.dsns[service],
                 "IHALA_INTAKE_URL": self.service_url("intake"),
                 "IHALA_REFERRAL_URL": self.service_url("referral"),
@@ -97,9 +98,19 @@ class Stack:
                 "OTEL_TRACES_SAMPLER": os.environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
                 "OTEL_TRACES_SAMPLER_ARG": os.environ.get("OTEL_TRACES_SAMPLER_ARG", "1.0"),
             }
+            | self._kafka()
             | self._clock()
             | self._of_one_service(service)
         )
+
+    def _kafka(self) -> dict[str, str]:
+        told = {
+            "IHALA_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
+            "IHALA_KAFKA_CA_FILE": self.kafka.ca_file,
+            "IHALA_KAFKA_USER": self.kafka.user,
+            "IHALA_KAFKA_PASSWORD_FILE": self.kafka.password_file,
+        }
+        return {name: str(value) for name, value in told.items() if value is not None}
 
     def _clock(self) -> dict[str, str]:
         return {"IHALA_CLOCK_FILE": str(self.state.clock_file)} if self.options.test_clock else {}
@@ -137,6 +148,6 @@ def port_names(copies: Mapping[str, int]) -> Iterable[str]:
 
 def base_environment() -> dict[str, str]:
     """Ours, without addresses meant for another purpose; time-zone tables come from the locked tzdata wheel."""
-    replaced = {"IHALA_KAFKA_BOOTSTRAP", "IHALA_POSTGRES_DSN", "IHALA_CLOCK_FILE"}
-    kept = {name: value for name, value in os.environ.items() if name not in replaced}
+    replaced = ("IHALA_KAFKA_", "IHALA_POSTGRES_DSN", "IHALA_CLOCK_FILE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(replaced)}
     return kept | {"PYTHONTZPATH": "", "PYTHONUNBUFFERED": "1"}

@@ -14,9 +14,11 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from ihala_runtime.kafka_address import KafkaAddress
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from ihala_local.given_kafka import kafka_at
 from ihala_local.processes import process_of
 from ihala_local.stack import SERVICES
 from ihala_local.state import State
@@ -105,16 +107,16 @@ async def lag_at_the_broker(bootstrap: str | None) -> dict[Place, int]:
         return {}
     try:
         async with asyncio.timeout(BROKER_SECONDS):
-            return await committed_lag(bootstrap)
+            return await committed_lag(kafka_at(bootstrap))
     except (KafkaError, OSError, TimeoutError):
         return {}
 
 
-async def committed_lag(bootstrap: str) -> dict[Place, int]:
-    committed = await committed_offsets(bootstrap)
+async def committed_lag(kafka: KafkaAddress) -> dict[Place, int]:
+    committed = await committed_offsets(kafka)
     if not committed:
         return {}
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(**kafka.options())
     await consumer.start()
     try:
         ends = await consumer.end_offsets({partition for _, partition in committed})
@@ -127,8 +129,8 @@ async def committed_lag(bootstrap: str) -> dict[Place, int]:
     }
 
 
-async def committed_offsets(bootstrap: str) -> dict[tuple[str, TopicPartition], int]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def committed_offsets(kafka: KafkaAddress) -> dict[tuple[str, TopicPartition], int]:
+    admin = AIOKafkaAdminClient(**kafka.options())
     await admin.start()
     try:
         groups = [group for group, _ in await admin.list_consumer_groups()]

@@ -153,14 +153,14 @@ class Up:
             dsns = await servers.postgres(ports, self._kept)
             if not self._kept.directory_loaded:
                 await topics
-            stack = Stack(self._state, self._options, ports, servers.bootstrap(ports), dsns)
+            stack = Stack(self._state, self._options, ports, servers.kafka_address(ports), dsns)
             await self._start_services(stack)
         return stack
 
     async def _kafka_with_topics(self, servers: Servers, ports: Mapping[str, int]) -> None:
         await servers.kafka(ports)
         with self._console.step("topics"):
-            await make_topics(servers.bootstrap(ports), FIXED_TOPICS)
+            await make_topics(servers.kafka_address(ports), FIXED_TOPICS)
 
     async def _start_services(self, stack: Stack) -> None:
         with self._console.step("services"):
@@ -188,7 +188,7 @@ class Up:
             "intake": stack.service_url("intake"),
             "referral": stack.service_url("referral"),
             "notification": stack.service_url("notification"),
-            "kafka": stack.kafka_bootstrap,
+            "kafka": stack.kafka.bootstrap,
             "postgres": dict(stack.dsns),
             "otlp": stack.otlp_url(),
             "traces": stack.url(TRACES),

@@ -45,7 +45,7 @@ def bootstrap(settings: IntakeSettings) -> Parts:
     keys_database = Database(settings.keys_dsn, "ihala-intake-keys", max_connections=4)
     doors = _doors(settings, database, keys_database)
     ledger = ErasureLedger(
-        settings.kafka_bootstrap, "ihala-intake-erasures", Erasures(database, CaseKeys(keys_database)).apply_again
+        settings.kafka(), "ihala-intake-erasures", Erasures(database, CaseKeys(keys_database)).apply_again
     )
     retention = Retention(
         database, doors.erase_subject, doors.clock, settings.pseudonymise_after, settings.delete_after

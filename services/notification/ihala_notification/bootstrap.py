@@ -66,7 +66,7 @@ def bootstrap(settings: NotificationSettings) -> Parts:
         give_up_after_seconds=schedule.whole_seconds,
     )
     erasures = Erasures(database)
-    ledger = ErasureLedger(settings.kafka_bootstrap, "ihala-notification-erasures", erasures.apply_again)
+    ledger = ErasureLedger(settings.kafka(), "ihala-notification-erasures", erasures.apply_again)
     log = PostgresDeliveryLog(database)
     texts = load_messages()
     person_messages = PostgresPersonMessages(database)

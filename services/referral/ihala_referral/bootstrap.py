@@ -70,9 +70,9 @@ def bootstrap(settings: ReferralSettings) -> Parts:
     environment = Environment(settings.clock(), [each.rules for each in shipped], load_calendar())
     indicators = PublishIndicators(PostgresReports(database), settings.release_after)
     doors = Doors(database, environment, load_sentences(), indicators)
-    topics = PartyTopics(database, settings.kafka_bootstrap, doors.parties_changed)
+    topics = PartyTopics(database, settings.kafka(), doors.parties_changed)
     erasures = Erasures(database, environment)
-    ledger = ErasureLedger(settings.kafka_bootstrap, "ihala-referral-erasures", erasures.apply_again)
+    ledger = ErasureLedger(settings.kafka(), "ihala-referral-erasures", erasures.apply_again)
     retention = Retention(database, environment.clock, settings.delete_after)
     return Parts(
         name="referral",

@@ -15,6 +15,7 @@ from ihala_events.topics import INTAKE_ERASURE
 from pydantic import ValidationError
 
 from ihala_runtime.failures import is_infrastructure
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.logs import logger
 from ihala_runtime.retry_schedule import BackOff
 
@@ -28,7 +29,7 @@ _log = logger(__name__)
 class ErasureLedger:
     """apply: erases again what had come back, as often as it is told; how many cases had."""
 
-    bootstrap: str
+    kafka: KafkaAddress
     client_id: str
     apply: Callable[[Sequence[SubjectErased]], Awaitable[int]]
 
@@ -47,7 +48,7 @@ class ErasureLedger:
     async def _read_from_the_beginning(self) -> None:
         consumer = AIOKafkaConsumer(
             INTAKE_ERASURE.name,
-            bootstrap_servers=self.bootstrap,
+            **self.kafka.options(),
             client_id=self.client_id,
             group_id=None,  # all partitions, and no place remembered
             auto_offset_reset="earliest",

@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 from ihala_runtime.access import Principal, allow
 from ihala_runtime.consumer import Consumer
 from ihala_runtime.http import body_of
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.postgres import Database
 from ihala_runtime.problem import FieldError, Problem, parse_body
 from ihala_runtime.rebuild import rebuild
@@ -48,7 +49,7 @@ class History:
     """What the calls stand on."""
 
     database: Database
-    bootstrap: str
+    kafka: KafkaAddress
     consumers: tuple[Consumer[Any], ...]
 
 
@@ -105,5 +106,5 @@ async def rebuild_model(request: Request, consumer: str, caller: Operator) -> di
     named = {each.name: each for each in history.consumers if each.read_model is not None}
     if consumer not in named:
         raise Problem.not_found()
-    compared = await rebuild(history.database, history.bootstrap, named[consumer], caller.actor, replace=wanted.replace)
+    compared = await rebuild(history.database, history.kafka, named[consumer], caller.actor, replace=wanted.replace)
     return {**asdict(compared), "equal": compared.is_equal}

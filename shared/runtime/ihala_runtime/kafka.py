@@ -17,6 +17,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from ihala_runtime import failpoints, unreadable
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.consumer import ConsumerRunner, Stopping
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.logs import logger
 from ihala_runtime.pace import Pace
 from ihala_runtime.received import RawRecord
@@ -211,14 +212,15 @@ class Consumers:
     """All subscriptions of a service. Kafka may be down at the start: they join when it is there."""
 
     def __init__(
-        self, bootstrap: str, client_id: str, runners: Sequence[ConsumerRunner], instance: str | None = None
+        self, kafka: KafkaAddress, client_id: str, runners: Sequence[ConsumerRunner], instance: str | None = None
     ) -> None:
         """instance: the name of this copy, stable over restarts and unique, if there is one."""
         unreadable.prepare()
         self._started = False
         self.subscriptions = [Subscription(runner) for runner in runners]
         self._broker = KafkaBroker(
-            bootstrap,
+            kafka.bootstrap,
+            security=kafka.security(),
             client_id=client_id,
             acks="all",
             enable_idempotence=True,

@@ -31,6 +31,7 @@ from opentelemetry.trace import SpanKind
 from ihala_runtime import failpoints, telemetry
 from ihala_runtime import metric_names as metrics
 from ihala_runtime.failures import is_infrastructure
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.logs import logger
 from ihala_runtime.pace import Pace
 from ihala_runtime.postgres import NO_ANSWER_SECONDS, Database
@@ -80,10 +81,10 @@ class OutboxRow:
         return self.topic, self.key
 
 
-async def kafka_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
+async def kafka_producer(kafka: KafkaAddress, client_id: str) -> AIOKafkaProducer:
     """An idempotent producer that waits for all replicas and does its batching by our waves."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **kafka.options(),
         client_id=client_id,
         acks="all",
         enable_idempotence=True,

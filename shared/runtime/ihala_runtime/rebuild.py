@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from ihala_runtime import operator_log
 from ihala_runtime.consumer import Consumer, ReadModel
 from ihala_runtime.failures import DependencyDown, InvalidMessage
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.postgres import Database, Work
 from ihala_runtime.received import RawRecord, Received, decode
 
@@ -38,15 +39,13 @@ class Compared:
 
 
 async def rebuild(
-    database: Database, bootstrap: str, consumer: Consumer[Any], actor: str, *, replace: bool
+    database: Database, kafka: KafkaAddress, consumer: Consumer[Any], actor: str, *, replace: bool
 ) -> Compared:
     """replace: put the rebuilt one in the live one's place. Raises DependencyDown when Kafka cannot be read."""
     if consumer.read_model is None:
         raise ValueError(f"{consumer.name} keeps no read model")
     connection = await database.dedicated("ihala-rebuild")
-    reader = AIOKafkaConsumer(
-        *consumer.topics, bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest"
-    )
+    reader = AIOKafkaConsumer(*consumer.topics, **kafka.options(), group_id=None, auto_offset_reset="earliest")
     try:
         await reader.start()
         async with connection.transaction():

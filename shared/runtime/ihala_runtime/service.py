@@ -107,10 +107,10 @@ def build_app(parts: Parts) -> FastAPI:
     credentials, background = Credentials(parts.database), Background()
     wanted = [*parts.consumers, credential_consumer(parts.name)]
     runners = [ConsumerRunner(consumer, parts.database) for consumer in wanted]
-    consumers = Consumers(parts.settings.kafka_bootstrap, f"ihala-{parts.name}", runners, parts.settings.instance)
+    consumers = Consumers(parts.settings.kafka(), f"ihala-{parts.name}", runners, parts.settings.instance)
     relay = OutboxRelay(
         parts.database,
-        lambda: kafka_producer(parts.settings.kafka_bootstrap, f"ihala-{parts.name}-relay"),
+        lambda: kafka_producer(parts.settings.kafka(), f"ihala-{parts.name}-relay"),
         name=f"{parts.name}.relay",
         apart_seconds=parts.published_apart_seconds,
     )
@@ -152,7 +152,7 @@ def build_app(parts: Parts) -> FastAPI:
     app.state.credentials = credentials
     app.state.consumers = consumers
     app.state.books = Books(parts.database, parts.accounts)
-    app.state.history = History(parts.database, parts.settings.kafka_bootstrap, tuple(wanted))
+    app.state.history = History(parts.database, parts.settings.kafka(), tuple(wanted))
     app.state.set_aside = SetAside(parts.name, parts.database)
     for name, value in parts.state.items():
         setattr(app.state, name, value)

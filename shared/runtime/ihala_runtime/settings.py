@@ -6,12 +6,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ihala_runtime.allowed_hosts import bootstrap_hosts, dsn_hosts, has_sample_password, strangers, url_hosts
 from ihala_runtime.clock import Clock, FileClock, SystemClock
 from ihala_runtime.failpoints import FOLDER_VARIABLE
+from ihala_runtime.kafka_address import KafkaAddress
 
 COLLECTORS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -30,17 +32,58 @@ class Mode(StrEnum):
     PRODUCTION = "production"
 
 
-class ServiceSettings(BaseSettings):
+class KafkaSettings(BaseSettings):
+    """As in ``KafkaAddress``."""
+
+    model_config = SettingsConfigDict(env_prefix="IHALA_", extra="ignore", hide_input_in_errors=True)
+
+    kafka_bootstrap: str
+    kafka_ca_file: Path | None = None
+    kafka_user: str | None = None
+    kafka_password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _a_password_goes_over_tls(self) -> Self:
+        if (self.kafka_user is None) != (self.kafka_password_file is None):
+            raise ValueError("IHALA_KAFKA_USER and IHALA_KAFKA_PASSWORD_FILE go together")
+        if self.kafka_user is not None and self.kafka_ca_file is None:
+            raise ValueError("IHALA_KAFKA_USER needs IHALA_KAFKA_CA_FILE: a password goes over TLS alone")
+        try:
+            self.kafka().security()
+        except OSError as error:
+            files = "IHALA_KAFKA_CA_FILE or IHALA_KAFKA_PASSWORD_FILE"
+            raise ValueError(f"{files} cannot be read: {type(error).__name__}") from None
+        return self
+
+    def kafka(self) -> KafkaAddress:
+        return KafkaAddress(self.kafka_bootstrap, self.kafka_ca_file, self.kafka_user, self.kafka_password_file)
+
+
+class SettingsRefused(ValueError):
+    """What the environment says cannot be; a sentence for each variable."""
+
+
+def told_kafka() -> KafkaAddress:
+    """For tools that need nothing else. Raises SettingsRefused."""
+    try:
+        return KafkaSettings().kafka()
+    except ValidationError as error:
+        raise SettingsRefused("; ".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(error: ErrorDetails) -> str:
+    place = "".join(f"IHALA_{name}: ".upper() for name in error["loc"])
+    return place + error["msg"].removeprefix("Value error, ")
+
+
+class ServiceSettings(KafkaSettings):
     """``mode`` synthetic: for invented data only. ``clock_file``: a test clock, refused in production.
 
     ``instance``: a name for this copy that stays over restarts, unique among the copies. ``allowed_hosts``: in
     production, every host of the addresses here must be one of these; ``.example.ma`` means all below it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="IHALA_", extra="ignore", hide_input_in_errors=True)
-
     postgres_dsn: str
-    kafka_bootstrap: str
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     mode: Mode = Mode.SYNTHETIC

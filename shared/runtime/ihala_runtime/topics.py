@@ -12,13 +12,16 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from ihala_events.topics import FIXED_TOPICS, Topic
 
+from ihala_runtime.kafka_address import KafkaAddress
+from ihala_runtime.settings import SettingsRefused, told_kafka
+
 REPLICATION = "IHALA_TOPIC_REPLICATION"
 """Environment variable: replicas of a topic; default 1, for a single broker."""
 
 
-async def make_topics(bootstrap: str, topics: Sequence[Topic]) -> list[str]:
+async def make_topics(kafka: KafkaAddress, topics: Sequence[Topic]) -> list[str]:
     """Make those that are missing; their names. Raises KafkaError when the broker refuses or cannot be reached."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
+    admin = AIOKafkaAdminClient(**kafka.options(), request_timeout_ms=20_000)
     await admin.start()
     try:
         known = set(await admin.list_topics())
@@ -43,11 +46,14 @@ def _raise_refusals(response: object) -> None:
 
 
 def main() -> int:
-    bootstrap = os.environ.get("IHALA_KAFKA_BOOTSTRAP", "127.0.0.1:9092")
     try:
-        made = asyncio.run(make_topics(bootstrap, FIXED_TOPICS))
+        kafka = told_kafka()
+        made = asyncio.run(make_topics(kafka, FIXED_TOPICS))
+    except SettingsRefused as error:
+        sys.stderr.write(f"topics were not made: {error}\n")
+        return 1
     except KafkaError as error:
-        sys.stderr.write(f"topics were not made: {type(error).__name__} at {bootstrap}\n")
+        sys.stderr.write(f"topics were not made: {type(error).__name__} at {kafka.bootstrap}\n")
         return 1
     sys.stdout.write(f"{len(made)} topics made, {len(FIXED_TOPICS) - len(made)} there already\n")
     return 0

@@ -10,6 +10,7 @@ from ihala_events.access import Role
 from ihala_events.topics import FIXED_TOPICS, party_in, party_out
 from ihala_intake.bootstrap import bootstrap
 from ihala_intake.settings import IntakeSettings
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.postgres import Database
 from ihala_runtime.topics import make_topics
 from support.cases import tell_directory
@@ -25,7 +26,7 @@ NO_KEY = "ihala_x_y"
 async def intake(
     kafka_bootstrap: str, new_database: Callable[[], Awaitable[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    await make_topics(kafka_bootstrap, [*FIXED_TOPICS, party_in(INTEGRATOR), party_out(INTEGRATOR)])
+    await make_topics(KafkaAddress(kafka_bootstrap), [*FIXED_TOPICS, party_in(INTEGRATOR), party_out(INTEGRATOR)])
     settings = a_setting(
         await new_database(), await new_database(), kafka_bootstrap, tmp_path_factory.mktemp("intake") / "kek"
     )

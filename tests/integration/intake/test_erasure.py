@@ -12,6 +12,7 @@ from ihala_intake.adapters.erasure import Erasures
 from ihala_intake.adapters.keys import CaseKeys
 from ihala_runtime.erasure_ledger import ErasureLedger
 from ihala_runtime.identifiers import uuid7
+from ihala_runtime.kafka_address import KafkaAddress
 from support.background import in_background
 from support.cases import a_case, tell
 from support.intake_service import Running
@@ -141,7 +142,8 @@ async def test_what_a_restored_dump_brings_back_is_erased_again_at_the_start(int
     await restore(intake, case, key, before)
     assert await key_of(intake, case) == key
 
-    ledger = ErasureLedger(intake.bootstrap, "test", Erasures(intake.database, CaseKeys(intake.keys)).apply_again)
+    apply = Erasures(intake.database, CaseKeys(intake.keys)).apply_again
+    ledger = ErasureLedger(KafkaAddress(intake.bootstrap), "test", apply)
     async with in_background(ledger.follow):
         await wait_until(lambda: is_erased(intake, case))
 

@@ -25,6 +25,7 @@ from ihala_events.catalogue import CREDENTIAL_CHANGED
 from ihala_events.topics import FIXED_TOPICS
 from ihala_local.sandbox_partner import SandboxPartner, Secrets
 from ihala_runtime.access import key_hash, new_key
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.outbox import NewEvent, new_event
 from ihala_runtime.topics import make_topics
 from support.notification import ReferralStory, a_partner, partner_changed
@@ -152,7 +153,7 @@ async def pass_over_what_other_tests_left(bootstrap: str) -> None:
 async def service(
     new_database: NewDatabase, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RunningService]:
-    await make_topics(kafka_bootstrap, FIXED_TOPICS)
+    await make_topics(KafkaAddress(kafka_bootstrap), FIXED_TOPICS)
     await pass_over_what_other_tests_left(kafka_bootstrap)
     folder = tmp_path_factory.mktemp("notification")
     port, log_file, secrets_file = a_free_port(), folder / "log", folder / "secrets.json"

@@ -16,6 +16,7 @@ from ihala_referral.adapters.shipped_data import load_sample_directory
 from ihala_referral.bootstrap import bootstrap
 from ihala_referral.settings import ReferralSettings
 from ihala_runtime.access import new_key
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.postgres import Database
 from ihala_runtime.topics import make_topics
 from support.referral_service import CENTRE, NOW, WOMEN, Running
@@ -38,7 +39,7 @@ async def store(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[Pos
 async def referral(
     kafka_bootstrap: str, new_database: Callable[[], Awaitable[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    await make_topics(kafka_bootstrap, FIXED_TOPICS)
+    await make_topics(KafkaAddress(kafka_bootstrap), FIXED_TOPICS)
     folder = tmp_path_factory.mktemp("referral")
     clock_file, (admin_file, admin_key) = folder / "clock.json", first_admin(folder)
     clock_file.write_text(json.dumps({"now": NOW}), encoding="utf-8")

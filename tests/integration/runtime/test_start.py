@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ihala_events.topics import FIXED_TOPICS
 from ihala_local.ports import new_port
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.topics import make_topics
 from support import stuck_service
 from support.servers import NewDatabase
@@ -31,7 +32,7 @@ async def test_a_service_that_waits_for_its_database_ends_when_it_is_told_to(tmp
 async def test_a_stop_that_gets_stuck_is_ended_and_says_what_it_waited_for(
     tmp_path: Path, kafka_bootstrap: str, new_database: NewDatabase
 ) -> None:
-    await make_topics(kafka_bootstrap, FIXED_TOPICS)
+    await make_topics(KafkaAddress(kafka_bootstrap), FIXED_TOPICS)
     told = {
         "IHALA_POSTGRES_DSN": await new_database(),
         "IHALA_KAFKA_BOOTSTRAP": kafka_bootstrap,

@@ -12,6 +12,7 @@ from ihala_local.checkout import CHECKOUT
 from ihala_local.jars import read_lock
 from ihala_local.stack import SANDBOX_PARTNER, SERVICES, TRACES, Options, Stack, port_names
 from ihala_local.state import DATABASES, State
+from ihala_runtime.kafka_address import KafkaAddress
 from support.containers import KAFKA_IMAGE, POSTGRES_IMAGE
 
 LAYERS = ("kafka-parties.yml", "observability.yml", "production.yml")
@@ -34,7 +35,7 @@ def the_stack(folder: Path) -> Stack:
         state=State(folder),
         options=Options(),
         ports={name: 25_000 + number for number, name in enumerate(port_names({}))},
-        kafka_bootstrap="127.0.0.1:25000",
+        kafka=KafkaAddress("127.0.0.1:25000"),
         dsns={name: f"postgresql://{name}@h/{name}" for name in DATABASES},
     )
 

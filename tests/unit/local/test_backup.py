@@ -7,8 +7,9 @@ import pytest
 from ihala_local.backup import BackupFailed, restore, without_password
 from ihala_local.ledger import LedgerFailed, bring_in
 from ihala_local.state import State
+from ihala_runtime.kafka_address import KafkaAddress
 
-NOBODY = "127.0.0.1:1"
+NOBODY = KafkaAddress("127.0.0.1:1")
 GOOD = {
     "key": "01a20900-0000-7000-8000-000000000001",
     "headers": {"ce_type": "ihala.intake.case-erased.v1"},

@@ -7,6 +7,7 @@ from ihala_local.options import OptionRefused, orders_from, parse_copies
 from ihala_local.postgres import dsn_of
 from ihala_local.stack import Options, Stack, port_names
 from ihala_local.state import State
+from ihala_runtime.kafka_address import KafkaAddress
 
 
 def a_stack(folder: Path, copies: dict[str, int] | None = None, *, test_clock: bool = False) -> Stack:
@@ -15,7 +16,7 @@ def a_stack(folder: Path, copies: dict[str, int] | None = None, *, test_clock: b
         state=State(folder),
         options=Options(copies=copies or {}, test_clock=test_clock),
         ports={name: 25_000 + number for number, name in enumerate(names)},
-        kafka_bootstrap="127.0.0.1:25000",
+        kafka=KafkaAddress("127.0.0.1:25000"),
         dsns={name: f"postgresql://{name}@h/{name}" for name in ("intake", "intake_keys", "referral", "notification")},
     )
 

@@ -7,6 +7,7 @@ import pytest
 from ihala_runtime import kafka
 from ihala_runtime.background import Background, ended
 from ihala_runtime.kafka import Consumers
+from ihala_runtime.kafka_address import KafkaAddress
 
 
 async def test_a_task_that_lost_its_cancellation_is_cancelled_again() -> None:
@@ -38,7 +39,7 @@ async def test_a_library_stuck_while_it_leaves_its_groups_does_not_hold_up_the_s
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(kafka, "LEAVE_SECONDS", 0.05)
-    consumers = Consumers("127.0.0.1:1", "test", [])
+    consumers = Consumers(KafkaAddress("127.0.0.1:1"), "test", [])
     monkeypatch.setattr(consumers._broker, "stop", asyncio.Event().wait)
 
     with caplog.at_level(logging.WARNING):

@@ -9,6 +9,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 from ihala_events.directory import PartnerChannel
 from ihala_events.topics import Topic, party_in, party_out
+from ihala_runtime.kafka_address import KafkaAddress
 from ihala_runtime.logs import logger
 from ihala_runtime.postgres import Database
 from ihala_runtime.topics import make_topics
@@ -25,9 +26,9 @@ _log = logger(__name__)
 class PartyTopics:
     """changed: set when a party may need topics."""
 
-    def __init__(self, database: Database, bootstrap: str, changed: asyncio.Event) -> None:
+    def __init__(self, database: Database, kafka: KafkaAddress, changed: asyncio.Event) -> None:
         self._database = database
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._changed = changed
         self._known: set[str] = set()
 
@@ -50,7 +51,7 @@ class PartyTopics:
     async def _make(self, topics: list[Topic]) -> None:
         for start in range(0, len(topics), TOPICS_AT_ONCE):
             batch = topics[start : start + TOPICS_AT_ONCE]
-            await make_topics(self._bootstrap, batch)
+            await make_topics(self._kafka, batch)
             self._known |= {topic.name for topic in batch}
 
     async def _rest(self) -> None:
