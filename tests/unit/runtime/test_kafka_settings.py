@@ -85,5 +85,5 @@ def test_what_cannot_be_read_is_said_at_the_start(
 def test_a_tool_without_the_address_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IHALA_KAFKA_BOOTSTRAP", raising=False)
 
-    with pytest.raises(SettingsRefused, match="^IHALA_KAFKA_BOOTSTRAP: Field required$"):
+    with pytest.raises(SettingsRefused, match="IHALA_KAFKA_BOOTSTRAP: Field required"):
         told_kafka()
