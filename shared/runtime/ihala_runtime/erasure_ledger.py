@@ -54,8 +54,8 @@ class ErasureLedger:
             auto_offset_reset="earliest",
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             while True:
                 batches = await consumer.getmany(timeout_ms=LOOK_AGAIN_MS)
                 await self._apply([record for batch in batches.values() for record in batch])

@@ -222,8 +222,7 @@ class Consumers:
             kafka.bootstrap,
             security=kafka.security(),
             client_id=client_id,
-            acks="all",
-            enable_idempotence=True,
+            consumer_only=True,  # the relay publishes: no producer and no admin client, which would keep connections
             allow_auto_create_topics=False,
             metadata_max_age_ms=5_000,  # a new party's topic is read within seconds
             graceful_timeout=IN_HAND_SECONDS,
