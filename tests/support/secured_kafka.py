@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
-from ihala_local import jars, kafka
-from ihala_local.embedded import running
+from ihala_local import kafka
+from ihala_local.embedded import new_node, running
 from ihala_local.ports import LOOPBACK, new_port
 from ihala_runtime.kafka_address import KafkaAddress
 from support.tls import self_signed
@@ -35,7 +35,7 @@ async def secured_kafka(folder: Path, rights: Iterable[Right]) -> AsyncIterator[
     (folder / "kafka.pem").write_bytes(key.read_bytes() + certificate.read_bytes())
     password_file = folder / "password"
     password_file.write_text(secrets.token_hex(16) + "\n")
-    node = await asyncio.to_thread(_node, folder)
+    node = await asyncio.to_thread(new_node, folder / "kafka", new_port(set()))
     port = new_port({node.port, node.controller_port})
     await asyncio.to_thread(_prepare, node, port, password_file.read_text().strip())
     async with running(kafka.program(node), folder, lambda: kafka.answers(KafkaAddress(node.bootstrap))):
@@ -43,15 +43,7 @@ async def secured_kafka(folder: Path, rights: Iterable[Right]) -> AsyncIterator[
         yield KafkaAddress(f"{LOOPBACK}:{port}", certificate, USER, password_file)
 
 
-def _node(folder: Path) -> kafka.KafkaNode:
-    lock = jars.read_lock()
-    jars.fetch_missing(lock, jars.folder_of(lock), lambda _bytes: None)
-    port = new_port(set())
-    return kafka.KafkaNode(folder / "kafka", port, new_port({port}), lock, jars.folder_of(lock))
-
-
 def _prepare(node: kafka.KafkaNode, port: int, password: str) -> None:
-    node.folder.mkdir()
     usual = kafka.settings(node)
     own = {
         "listeners": f"{usual['listeners']},SECURED://{LOOPBACK}:{port}",
@@ -65,8 +57,7 @@ def _prepare(node: kafka.KafkaNode, port: int, password: str) -> None:
         "listener.name.secured.ssl.keystore.type": "PEM",
         "listener.name.secured.ssl.keystore.location": str(node.folder.parent / "kafka.pem"),
     }
-    node.settings_file.write_text("".join(f"{name}={value}\n" for name, value in {**usual, **own}.items()))
-    kafka.format_data(node, "--add-scram", f"SCRAM-SHA-512=[name={USER},password={password}]")
+    kafka.prepare(node, own, "--add-scram", f"SCRAM-SHA-512=[name={USER},password={password}]")
 
 
 async def _allow(bootstrap: str, rights: Iterable[Right]) -> None:

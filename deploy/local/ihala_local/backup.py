@@ -100,8 +100,9 @@ async def postgres_of(state: State, kept: Secrets) -> AsyncIterator[str]:
 
 async def bring_in_ledger(state: State, lines: list[str]) -> int:
     async with embedded_kafka(state.kafka) as bootstrap:
-        await make_topics(KafkaAddress(bootstrap), FIXED_TOPICS)
-        return await asyncio.to_thread(ledger.bring_in, KafkaAddress(bootstrap), lines)
+        kafka = KafkaAddress(bootstrap)
+        await make_topics(kafka, FIXED_TOPICS)
+        return await asyncio.to_thread(ledger.bring_in, kafka, lines)
 
 
 def run_tool(name: str, dsn: str, *options: str) -> None:

@@ -37,13 +37,18 @@ async def embedded_kafka(
 
 
 def prepared_node(folder: Path, port: int, advertised_port: int | None = None) -> kafka.KafkaNode:
-    """A broker that can be started; its jars are there."""
+    """A broker that can be started."""
+    node = new_node(folder, port, advertised_port)
+    kafka.prepare(node)
+    return node
+
+
+def new_node(folder: Path, port: int, advertised_port: int | None = None) -> kafka.KafkaNode:
+    """Its jars are there, its folder is not."""
     lock = jars.read_lock()
     cache = jars.folder_of(lock)
     jars.fetch_missing(lock, cache, lambda _bytes: None)
-    node = kafka.KafkaNode(folder, port, new_port({port}), lock, cache, advertised_port)
-    kafka.prepare(node)
-    return node
+    return kafka.KafkaNode(folder, port, new_port({port}), lock, cache, advertised_port)
 
 
 @asynccontextmanager

